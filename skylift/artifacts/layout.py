@@ -1,0 +1,183 @@
+"""Where everything lies in the two buckets. Pure functions from names to keys; nothing here touches a bucket.
+
+Two buckets because they live differently: **keep** is versioned and protected, **work** expires by leading prefix.
+docs/architecture.md draws the whole tree.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from skylift.errors import InputError
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+"""Datasets, models and endpoints: lower case, safe as a path segment, a URL segment and a label on every cloud."""
+
+MANIFEST = "manifest.json"
+
+# keep
+
+
+def dataset(name: str, digest: str) -> str:
+    return f"datasets/{name}/{digest}"
+
+
+def code(digest: str) -> str:
+    return f"code/{digest}.tar"
+
+
+def run(run_id: str) -> str:
+    return f"runs/{run_id}"
+
+
+def run_spec(run_id: str) -> str:
+    return f"runs/{run_id}/run.json"
+
+
+def run_result(run_id: str) -> str:
+    return f"runs/{run_id}/result.json"
+
+
+def run_report(run_id: str) -> str:
+    return f"runs/{run_id}/report.html"
+
+
+RUNS = "runs"
+RUNS_INDEX = "runs-index"
+MODELS = "models"
+ENDPOINTS = "endpoints"
+DATASETS = "datasets"
+CODE = "code"
+
+
+def runs_index_page(page: int) -> str:
+    return f"runs-index/{page:08d}.json"
+
+
+def model(name: str, digest: str) -> str:
+    return f"models/{name}/{digest}"
+
+
+def model_manifest(name: str, digest: str) -> str:
+    return f"models/{name}/{digest}/{MANIFEST}"
+
+
+def model_versions(name: str) -> str:
+    return f"models/{name}/versions"
+
+
+def model_version(name: str, version: int) -> str:
+    return f"models/{name}/versions/{version}.json"
+
+
+def endpoint(name: str) -> str:
+    return f"endpoints/{name}"
+
+
+def deployments(name: str) -> str:
+    return f"endpoints/{name}/deployments"
+
+
+def deployment(name: str, number: int) -> str:
+    return f"endpoints/{name}/deployments/{number}.json"
+
+
+def approval(name: str, number: int) -> str:
+    return f"endpoints/{name}/approvals/{number}.json"
+
+
+def veto(name: str, number: int) -> str:
+    return f"endpoints/{name}/vetoes/{number}.json"
+
+
+def current(name: str) -> str:
+    return f"endpoints/{name}/current.json"
+
+
+# work
+
+
+def live_status(run_id: str) -> str:
+    return f"live/{run_id}/status.json"
+
+
+def live_cancel(run_id: str) -> str:
+    return f"live/{run_id}/cancel.json"
+
+
+def events(run_id: str) -> str:
+    return f"events/{run_id}"
+
+
+def event_chunk(run_id: str, seq: int) -> str:
+    return f"events/{run_id}/{seq:08d}.jsonl"
+
+
+def logs(run_id: str) -> str:
+    return f"logs/{run_id}"
+
+
+def log_chunk(run_id: str, seq: int) -> str:
+    return f"logs/{run_id}/{seq:08d}"
+
+
+def checkpoints(run_id: str) -> str:
+    return f"checkpoints/{run_id}"
+
+
+def checkpoint(run_id: str, step: int) -> str:
+    return f"checkpoints/{run_id}/{step:012d}"
+
+
+def replicas(endpoint_name: str) -> str:
+    return f"replicas/{endpoint_name}"
+
+
+def replica(endpoint_name: str, replica_id: str) -> str:
+    return f"replicas/{endpoint_name}/{replica_id}.json"
+
+
+def samples(endpoint_name: str) -> str:
+    return f"samples/{endpoint_name}"
+
+
+# names and ids
+
+
+def check_name(what: str, name: str) -> str:
+    """Return `name`, or raise InputError that says which characters a name may have."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what} name {name!r} is not allowed",
+            hint="use 1 to 63 of a-z 0-9 . _ - and begin and end with a letter or digit",
+            details={"what": what, "name": name},
+        )
+    return name
+
+
+_RUN_TIME = "%Y%m%dt%H%M%S"
+RUN_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}")
+
+
+def new_run_id(now: datetime, *, after: str = "") -> str:
+    """A run id that sorts by time: `20261122t234501-3f9a0c`.
+
+    Args:
+        now: the store's clock.
+        after: the last indexed run id; the new id sorts behind it even when the clock has jumped back, because a listing
+            looks behind the last index page only.
+    """
+    moment = now.astimezone(UTC)
+    if after and RUN_ID.fullmatch(after):
+        last = datetime.strptime(after[:15], _RUN_TIME).replace(tzinfo=UTC)
+        moment = max(moment, last + timedelta(seconds=1))
+    return f"{moment.strftime(_RUN_TIME)}-{secrets.token_hex(3)}"
+
+
+def run_time(run_id: str) -> datetime:
+    """When a run was asked for, from its id."""
+    if not RUN_ID.fullmatch(run_id):
+        raise InputError(f"{run_id!r} is not a run id", hint="`skylift runs` lists them")
+    return datetime.strptime(run_id[:15], _RUN_TIME).replace(tzinfo=UTC)
