@@ -2,19 +2,20 @@
 
 Writes are atomic: a reader sees a whole object or none. `create` never overwrites, `replace` only overwrites what is unchanged since
 it was read; both hold between processes and machines. On files, where obstore has no conditional update, `replace` holds a lock on
-the bucket's folder, which the kernel lets go with the process.
+the bucket's folder, which the kernel lets go with the process. What is being written to a file lies beside it as `name#number`, which
+no listing shows; a number that a killed process left behind goes with the next write of the same object.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
+import random
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -29,6 +30,7 @@ from skylift.errors import (
     SkyliftError,
     UnreachableError,
 )
+from skylift.files import locked, pieces_of, write_whole
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 SCHEMES = ("file", "s3", "gs", "az")
 CHUNK = 8 * 1024 * 1024
 """Bytes that one step of a stream holds in memory."""
+COPY_LIMIT = 5 * 1000**3
+"""Bytes up to which every cloud copies an object in one request."""
+CLOCK = "live/clock"
+"""The object that `clock` writes unless told otherwise."""
+
+T = TypeVar("T")
 
 
 class ObjectNotFoundError(NotFoundError):
@@ -123,12 +131,13 @@ class Store:
         """
         try:
             if self.folder is not None:
-                with _locked(self.folder):
+                with locked(self.folder):
                     found = self.stat(key)
                     if found is None or found.token.e_tag != read.e_tag:
                         raise ObjectChangedError(f"{self.where(key)} was changed by somebody else")
-                    return self.put(key, data)
-            return _token(obstore.put(self._raw, key, data, mode={"e_tag": read.e_tag, "version": read.version}))
+                    write_whole(self.folder / check_key(key), [data], behind=found.modified)
+                    return self._token_of(key)
+            return _token(obstore.put(self._raw, key, data, mode=_update(read), use_multipart=False))
         except SkyliftError:
             raise
         except raised.PreconditionError:
@@ -165,11 +174,30 @@ class Store:
         except Exception as error:
             self._raise(error, key, "read")
 
-    def read_range(self, key: str, start: int, length: int) -> bytes:
-        """`length` bytes from offset `start` on."""
+    def read_range(self, key: str, start: int, length: int, *, read: Token | None = None) -> bytes:
+        """At most `length` bytes from offset `start` on, fewer where the object ends; tried again where the way there breaks.
+
+        Raises:
+            ObjectChangedError: the object is no longer the one that was read with `read`.
+        """
+        return retried(lambda: self._range(key, start, length, read)[0])
+
+    def _range(self, key: str, start: int, length: int, read: Token | None) -> tuple[bytes, Token]:
+        options: Any = {"range": (start, start + length)}
+        if read is not None and read.e_tag:
+            options["if_match"] = read.e_tag
         try:
-            return bytes(obstore.get_range(self._raw, key, start=start, length=length))
+            result = obstore.get(self._raw, key, options=options)
+            return bytes(result.bytes()), Token(result.meta["e_tag"], result.meta["version"])
+        except raised.PreconditionError:
+            raise ObjectChangedError(f"{self.where(key)} was changed while it was read") from None
         except Exception as error:
+            found = self.stat(key) if not isinstance(error, FileNotFoundError) else None
+            if found is not None and start >= found.size:
+                return (
+                    b"",
+                    found.token,
+                )  # a range behind the end is an error to every store, and each says it in other words
             self._raise(error, key, "read")
 
     # looking
@@ -214,7 +242,7 @@ class Store:
             self._raise(error, prefix, "list")
         return sorted((_stat(meta) for meta in result["objects"]), key=lambda stat: stat.key)
 
-    def clock(self, key: str) -> datetime:
+    def clock(self, key: str = CLOCK) -> datetime:
         """The store's time now, by writing the small object `key`: ages are judged by it, never by this machine."""
         self.put(key, b"")
         found = self.stat(key)
@@ -223,13 +251,58 @@ class Store:
     # streams
 
     def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        """An object's bytes from `start` on, piece by piece, in constant memory."""
+        """An object's bytes from `start` on, piece by piece, in constant memory, each piece tried again where the way breaks.
+
+        Raises:
+            ObjectChangedError: somebody replaced the object in the middle of it.
+        """
+        token: Token | None = None
+        while True:
+            piece, token = retried(lambda at=start, read=token: self._range(key, at, CHUNK, read))  # type: ignore[misc]
+            if piece:
+                yield piece
+            if len(piece) < CHUNK:
+                return
+            start += len(piece)
+
+    def upload(
+        self,
+        path: Path,
+        key: str,
+        *,
+        create: bool = False,
+        sha256: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Token:
+        """Write an object from a file, in constant memory. Visible when whole, never before.
+
+        Args:
+            create: the object must not exist yet. On the clouds this is certain up to 8 MiB; what is larger goes up in parts, which
+                can only be looked for beforehand: give such objects a key of their content.
+            sha256: what the file's bytes must hash to, in hex.
+            progress: told of each further number of bytes.
+
+        Raises:
+            ObjectExistsError: `create` found one.
+            InputError: the file is not what `sha256` says; nothing was written.
+        """
         try:
-            options: Any = {"range": {"offset": start}} if start else None
-            for piece in obstore.get(self._raw, key, options=options).stream(min_chunk_size=CHUNK):
-                yield bytes(piece)
+            size = path.stat().st_size
+            pieces = pieces_of(path, sha256=sha256, progress=progress)
+            if self.folder is not None and (create or size > CHUNK):
+                write_whole(self.folder / check_key(key), pieces, create=create)
+                return self._token_of(key)
+            if size <= CHUNK:
+                whole = b"".join(pieces)
+                return self.create(key, whole) if create else self.put(key, whole)
+            if create and self.stat(key) is not None:
+                raise ObjectExistsError(f"{self.where(key)} exists already")
+            part = max(CHUNK, -(-size // 9_000))  # S3 takes at most 10,000 parts
+            return _token(obstore.put(self._raw, key, pieces, use_multipart=True, chunk_size=part, max_concurrency=3))
+        except FileExistsError:
+            raise ObjectExistsError(f"{self.where(key)} exists already") from None
         except Exception as error:
-            self._raise(error, key, "read")
+            self._raise(error, key, "write")
 
     def copy(self, source: str, target: str) -> None:
         """Copy inside the store, without the bytes passing through here."""
@@ -248,7 +321,15 @@ class Store:
             except Exception as error:
                 self._raise(error, key, "delete")
 
+    def _token_of(self, key: str) -> Token:
+        found = self.stat(key)
+        if found is None:
+            raise ObjectChangedError(f"{self.where(key)} was removed by somebody else")
+        return found.token
+
     def _raise(self, error: Exception, key: str, verb: str) -> NoReturn:
+        if isinstance(error, SkyliftError):
+            raise error
         raise translate(error, self.where(key), verb) from error
 
 
@@ -257,6 +338,7 @@ def open_store(url: str) -> Store:
 
     Raises:
         InputError: the URL is of no known form.
+        NotFoundError: it names a folder that is not there.
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -270,7 +352,13 @@ def open_store(url: str) -> Store:
         folder = Path(unquote(parts.path))
         if parts.netloc or not folder.is_absolute():
             raise InputError(f"{url!r} is no absolute file URL", hint="write three slashes: file:///folder")
-        return Store(clean, LocalStore(folder), folder)
+        if not folder.is_dir():
+            raise NotFoundError(
+                f"there is no folder {folder}",
+                hint="`skylift up` makes it again; is the disk mounted?",
+                details={"where": url},
+            )
+        return Store(clean, LocalStore(folder, automatic_cleanup=True), folder)
     try:
         raw: Any = from_url(clean, retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=60)})
     except Exception as error:
@@ -291,16 +379,38 @@ def split_url(url: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    import fcntl
+def retried(call: Callable[[], T], *, attempts: int = 6, pause: Callable[[float], None] = time.sleep) -> T:
+    """What `call` returns, tried again while the store cannot be reached, after 0.2 s, 0.4 s, … with jitter."""
+    for attempt in range(attempts - 1):
+        try:
+            return call()
+        except UnreachableError:
+            pause(min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+    return call()
 
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+
+_KEY = re.compile(r"(?!.*#\d+(?:/|$))(?:(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+(?:/(?!$)|$))+")
+
+
+def check_key(key: str) -> str:
+    """`key` if every store can hold it, else InputError: no control characters, no `.` or `..`, no `#` and digits at an end.
+
+    Examples:
+        >>> check_key("models/mnist/a b.txt")
+        'models/mnist/a b.txt'
+    """
+    if not _KEY.fullmatch(key):
+        raise InputError(
+            f"{key!r} cannot be stored under this name",
+            hint="rename the file: no control characters, and no `#` with a number at the end",
+            details={"key": key},
+        )
+    return key
+
+
+def _update(read: Token) -> Any:
+    """obstore takes no None in there."""
+    return {name: value for name, value in (("e_tag", read.e_tag), ("version", read.version)) if value is not None}
 
 
 def _token(result: Any) -> Token:
@@ -330,10 +440,16 @@ def translate(error: Exception, where: str, verb: str) -> SkyliftError:
             hint="free some space (`skylift gc` shows what may go) and run the same command again",
             details=facts,
         )
-    if "os error 30" in text or "os error 13" in text or isinstance(error, PermissionError):
+    if "os error 30" in text or getattr(error, "errno", None) == 30:
+        return MachineError(
+            f"cannot {verb} {where}: the folder is read-only", hint="mount it for writing", details=facts
+        )
+    if "os error 13" in text or "os error 1)" in text or isinstance(error, PermissionError):
         return MachineError(
             f"cannot {verb} {where}: no right to", hint="check the owner and the mode of the folder", details=facts
         )
+    if "os error 20" in text or "os error 21" in text or getattr(error, "errno", None) in (20, 21):
+        return InputError(f"cannot {verb} {where}: a file and a folder cannot have one name", details=facts)
     if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
         return CredentialsError(
             f"not allowed to {verb} {where}", hint="sign in as somebody who may; see docs/permissions.md", details=facts

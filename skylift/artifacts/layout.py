@@ -107,6 +107,15 @@ def live_cancel(run_id: str) -> str:
     return f"live/{run_id}/cancel.json"
 
 
+def live_attempts(run_id: str) -> str:
+    return f"live/{run_id}/attempts"
+
+
+def live_attempt(run_id: str, attempt: int) -> str:
+    """Create-only: who does this attempt, so that two never do."""
+    return f"live/{run_id}/attempts/{attempt:06d}.json"
+
+
 def events(run_id: str) -> str:
     return f"events/{run_id}"
 
