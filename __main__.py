@@ -1,4 +1,6 @@
 import sys
 
-sys.path.append(sys.path.pop(0))  # `infra` is the installed package, whatever a folder beside this file is called
-import infra.program  # noqa: E402, F401  reads the stack's settings and declares what exists
+sys.path.append(
+    sys.path.pop(0)
+)  # the project's own folder, last: a folder of the user's named infra must not stand before ours
+import infra.__main__  # noqa: F401

@@ -135,6 +135,8 @@ def from_pulumi(config: Mapping[str, str], stack: str) -> Settings:
             continue
         name = key.removeprefix(f"{PROJECT}:")
         field = Settings.model_fields.get(name)
+        if not text and field is not None and field.default is None:
+            continue  # Pulumi.yaml's default for what is not set
         raw[name] = text if field is not None and field.annotation in (str, str | None) else yaml.safe_load(text)
     return check(raw, f"stacks/Pulumi.{stack}.yaml")
 

@@ -1,0 +1,44 @@
+"""The Pulumi program: reads the stack's settings, enters the room of its target, exports the outputs contract."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Protocol, cast
+
+import pulumi
+
+from skylift.errors import SkyliftError
+from skylift.stack import outputs as contract
+from skylift.stack.settings import Settings, from_pulumi
+
+TARGETS = {"local": "infra.local.target"}
+"""Where each target's room is. Only the one in use is imported: a cloud's SDK takes seconds."""
+
+
+class Room(Protocol):
+    """What infra.<room>.target offers."""
+
+    def provision(self, settings: Settings, stack: str, root: Path) -> pulumi.Output[contract.Outputs]: ...
+
+
+def main() -> None:
+    """Run the program in the engine that started this process."""
+    stack = pulumi.get_stack()
+    try:
+        settings = from_pulumi(json.loads(os.environ.get("PULUMI_CONFIG", "{}")), stack)
+        room = cast(Room, importlib.import_module(TARGETS[settings.target]))
+        promised = room.provision(settings, stack, _root())
+    except SkyliftError as error:
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        raise pulumi.RunError(f"{type(error).__name__}: {error.message}{hint}") from None
+    for key in contract.Outputs.__struct_fields__:
+        pulumi.export(key, promised.apply(lambda known, key=key: contract.encode(known)[key]))
+
+
+def _root() -> Path:
+    """The project's folder. Older language hosts do not tell it, but start the program in it."""
+    told: str | None = pulumi.get_root_directory()
+    return Path(told or ".").resolve()

@@ -1,0 +1,65 @@
+"""Locks that a killed engine left in a `file://` backend. Cloud backends keep theirs: nobody here can know who holds them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from skylift.engine.environment import state_folder
+from skylift.stack import processes
+from skylift.stack.project import NAME
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file of Pulumi's, with what it says of its holder."""
+
+    path: Path
+    pid: int
+    host: str
+    user: str
+    since: str
+
+    @property
+    def stale(self) -> bool:
+        """Whether its process ran on this machine and runs no more."""
+        return self.host == socket.gethostname() and not _is_engine(self.pid)
+
+
+def locks(url: str, stack: str) -> list[Lock]:
+    """Every lock on a stack in a `file://` backend."""
+    folder = state_folder(url)
+    if folder is None:
+        return []
+    found = []
+    for path in sorted((folder / "locks" / "organization" / NAME / stack).glob("*.json")):
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            found.append(Lock(path, int(said["pid"]), said["hostname"], said["username"], said["timestamp"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # gone meanwhile, or being written at this moment
+    return found
+
+
+def clear_stale(url: str, stack: str) -> list[Lock]:
+    """Remove the locks whose process is dead; those of living ones and of other machines stay."""
+    stale = [lock for lock in locks(url, stack) if lock.stale]
+    for lock in stale:
+        lock.path.unlink(missing_ok=True)
+    return stale
+
+
+def _is_engine(pid: int) -> bool:
+    """Whether that process runs and is a Pulumi engine; its pid may be somebody else's by now."""
+    if processes.born(pid) is None:
+        return False
+    import psutil
+
+    try:
+        return "pulumi" in psutil.Process(pid).name()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True

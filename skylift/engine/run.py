@@ -1,0 +1,235 @@
+"""Runs the engine on a stack.
+
+It drives `pulumi` with `--event-log`, the interface that the Automation API itself stands on, and not through the Automation API's
+Stack class: that starts `pulumi` four more times after each `up` (to select, for outputs, with and without secrets, for history) and
+imports the SDK here, which together cost more than an `up` without changes. The Automation API installs the engine (official.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from skylift.engine import failures, locks
+from skylift.engine.environment import environment, state_file, state_folder
+from skylift.engine.events import EventLog, OnEvent, Summary
+from skylift.engine.find import Tool
+from skylift.engine.progress import OnBuild
+from skylift.errors import MachineError, SkyliftError
+from skylift.stack.project import Project
+
+if TYPE_CHECKING:
+    from skylift.stack.outputs import Outputs
+
+_LOCK_PATIENCE = 1.0
+"""How long a lock must be held by a living process [s] before we give up: two that begin at once refuse each other for an instant."""
+
+
+class Engine:
+    """One stack of a project, seen through the engine. Every method blocks until the engine is done.
+
+    Errors of all methods: SettingsError before anything is started, ConflictError while another process changes the stack,
+    MachineError without an engine, ProvisionError with the essential lines of what the engine said.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stack: str,
+        *,
+        tool: Tool | None = None,
+        progress: OnBuild | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        self.project = project
+        self.stack = stack
+        self._tool = tool
+        self._progress = progress
+        self._known = variables
+
+    # operations
+
+    def up(self, on_event: OnEvent | None = None) -> Summary:
+        """Make what the settings say. The stack is created in its backend if need be."""
+        self.project.settings(self.stack)
+        self.create()
+        return self._operate("up", ["up", "--yes", "--skip-preview"], on_event)
+
+    def preview(self, on_event: OnEvent | None = None) -> Summary:
+        """What `up` would change."""
+        self.project.settings(self.stack)
+        self.create()
+        return self._operate("preview", ["preview"], on_event)
+
+    def refresh(self, on_event: OnEvent | None = None, *, preview_only: bool = False) -> Summary:
+        """Compare state with what exists, and write the difference into state unless `preview_only`."""
+        if not self.exists():
+            return Summary()
+        how = ["--preview-only"] if preview_only else ["--yes", "--skip-preview"]
+        return self._operate("refresh", ["refresh", *how], on_event)
+
+    def destroy(self, on_event: OnEvent | None = None) -> Summary:
+        """Remove everything the stack made; its own buckets' contents only if the stack is disposable. See also delete_data."""
+        if not self.exists():
+            return Summary()
+        return self._operate("destroy", ["destroy", "--yes", "--skip-preview"], on_event)
+
+    # looking
+
+    def outputs(self) -> Outputs:
+        """What the stack promises.
+
+        Raises:
+            ProvisionError: it is not up.
+        """
+        from skylift.stack.outputs import decode
+
+        if self._certainly_missing():
+            return decode({}, self.stack)
+        done = self._plain(["stack", "output", "--json", "--stack", self.stack])
+        if done.returncode == 0:
+            return decode(json.loads(done.stdout), self.stack)
+        if failures.is_missing_stack(done.stderr):
+            return decode({}, self.stack)
+        raise failures.failure(self.stack, "outputs", [], done.stderr, "")
+
+    def exists(self) -> bool:
+        """Whether the stack is known to its backend; it may have no resources."""
+        if self._certainly_missing():
+            return False
+        if state_file(self._environment()["PULUMI_BACKEND_URL"], self.stack) is not None:
+            return True
+        done = self._plain(["stack", "ls", "--json", "--project", "skylift"])
+        if done.returncode != 0:
+            raise failures.failure(self.stack, "stack ls", [], done.stderr, "")
+        return any(found["name"].rpartition("/")[2] == self.stack for found in json.loads(done.stdout or "[]"))
+
+    def create(self) -> None:
+        """Make the stack known to its backend, without resources and without selecting it; nothing if it is already."""
+        if self.exists():
+            return
+        self.project.require(self.stack)
+        done = self._plain(["stack", "init", "--no-select", self.stack])
+        if done.returncode != 0 and "already exists" not in done.stderr:
+            raise failures.failure(self.stack, "stack init", [], done.stderr, "")
+
+    def _certainly_missing(self) -> bool:
+        url = self._environment()["PULUMI_BACKEND_URL"]
+        return state_folder(url) is not None and state_file(url, self.stack) is None
+
+    # running
+
+    def _environment(self) -> dict[str, str]:
+        if self._known is None:
+            from skylift.engine.find import find_pulumi
+
+            tool = self._tool or find_pulumi(progress=self._progress)
+            self._known = environment(self.project, self.stack, tool=tool, create=False)
+        # Safe path: plugins start as `python -m`, which would put the project's folder first.
+        return {**os.environ, **self._known, "PYTHONSAFEPATH": "1", "PULUMI_DEBUG_COMMANDS": "true"}
+
+    def _plain(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
+        return subprocess.run(
+            command,
+            cwd=self.project.root,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    def _operate(self, verb: str, arguments: list[str], on_event: OnEvent | None) -> Summary:
+        url = self._environment()["PULUMI_BACKEND_URL"]
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            locks.clear_stale(url, self.stack)
+            try:
+                return self._once(verb, arguments, on_event)
+            except SkyliftError as error:
+                if error.kind != "conflict" or time.monotonic() > deadline or not state_folder(url):
+                    raise
+                # Others that hold it now, ours excluded: the engine takes its own lock away before it ends.
+                if locks.locks(url, self.stack) and _held_on(url, self.stack, deadline):
+                    raise
+                time.sleep(random.uniform(0, 0.3))  # noqa: S311 - so that two that collided do not collide again
+
+    def _once(self, verb: str, arguments: list[str], on_event: OnEvent | None) -> Summary:
+        begun = time.monotonic()
+        with _scratch(self.project.hidden) as folder:
+            events = EventLog(folder / "events.jsonl", on_event)
+            output = self.project.hidden / f"engine-{self.stack}.log"
+            common = [
+                "--stack",
+                self.stack,
+                "--non-interactive",
+                "--color",
+                "never",
+                "--event-log",
+                str(folder / "events.jsonl"),
+            ]
+            with (folder / "stderr").open("w+b") as stderr, (folder / "stdout").open("wb") as stdout:
+                code = self._run(["pulumi", *arguments, *common], events, stdout, stderr)
+                stderr.seek(0)
+                said = stderr.read().decode(errors="replace")
+            (folder / "stdout").replace(output)
+            if code != 0:
+                raise failures.failure(self.stack, verb, events.errors, said, str(output))
+        return Summary(events.changes, events.steps, time.monotonic() - begun)
+
+    def _run(self, command: list[str], events: EventLog, stdout: IO[bytes], stderr: IO[bytes]) -> int:
+        # A process group of its own: a Ctrl-C reaches the engine once, from us, and it ends in order.
+        process = subprocess.Popen(
+            command,
+            cwd=self.project.root,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
+        )
+        interrupts = 0
+        while True:
+            try:
+                events.follow()
+                code = process.wait(timeout=0.03)
+                events.follow()
+                if interrupts:
+                    raise KeyboardInterrupt
+                return code
+            except subprocess.TimeoutExpired:
+                continue
+            except KeyboardInterrupt:
+                interrupts += 1
+                if process.poll() is not None:
+                    raise
+                process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
+
+
+def _held_on(url: str, stack: str, deadline: float) -> bool:
+    """Whether a living process keeps the stack locked until `deadline`, so that it is at work and not just refused."""
+    while time.monotonic() < deadline:
+        if not [lock for lock in locks.locks(url, stack) if not lock.stale]:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextlib.contextmanager
+def _scratch(hidden: Path) -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(prefix="engine-", dir=hidden) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise MachineError(
+            f"{hidden} cannot be written: {error.strerror}", hint="free disk space, or mend its rights"
+        ) from None
