@@ -2,24 +2,30 @@
 
 A recipe is one Python module with four names. It says what to learn and never loops; one loop of ours runs every recipe.
 
-    Hyperparameters   a frozen dataclass; every field typed (int, float, bool, str) and with a default
+    Hyperparameters   a frozen dataclass; every field typed (int, float, bool, str) and with a default, plain or by `setting`
     load(hp, source)  -> Data: arrays, split into train, validation and test
     build(hp, data)   -> an uncompiled keras.Model; normalisation is inside it, so that serving takes raw input
     task(hp)          -> Task: loss, metrics, labels, unit, input signature
 
 `Hyperparameters` and `task` must work without TensorFlow: import it (and keras) inside `load` and `build`.
+
+The loop has hyperparameters of its own (`epochs`, `batch_size`, `learning_rate`, …: training/loop/settings.py), which every
+recipe takes; a recipe that declares a field of such a name gives it another default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+Scalar = int | float | bool | str
+S = TypeVar("S", int, float, bool, str)
 
 TaskKind = Literal["classification", "binary", "regression"]
 InputKind = Literal["image", "tabular", "text", "sequence", "tensor"]
@@ -103,6 +109,28 @@ class Recipe(Protocol):
     load: Callable[[Any, Path | None], Data]
     build: Callable[[Any, Data], Any]
     task: Callable[[Any], Task]
+
+
+def setting(
+    default: S,
+    help: str = "",  # noqa: A002  reads as the option's help
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[Scalar] = (),
+) -> S:
+    """A hyperparameter with its meaning and its limits, all inclusive.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Hyperparameters:
+        ...     dropout: float = setting(0.3, "Share of activations dropped.", minimum=0.0, maximum=0.95)
+        >>> Hyperparameters().dropout
+        0.3
+    """
+    limits = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    made: S = field(default=default, metadata=limits)
+    return made
 
 
 NAMES: tuple[str, ...] = ("Hyperparameters", "load", "build", "task")

@@ -1,0 +1,69 @@
+"""The program `python -P -m training`. `-P` keeps the folder it is started in off sys.path: a user's `training` shadows nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from skylift.errors import SkyliftError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "run":
+            from training.run.supervise import supervise
+
+            return supervise(options.run)
+        if options.command == "attempt":
+            from training.run.attempt import attempt
+
+            return attempt(options.run, options.scratch, options.number, options.wire, options.lifeline)
+        return _recipes(options)
+    except SkyliftError as error:
+        if getattr(options, "json", False):
+            print(json.dumps(error.to_dict()))
+        else:
+            print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
+        return error.exit_code
+
+
+def _recipes(options: argparse.Namespace) -> int:
+    from training.recipes.describing import choose, describe, render
+
+    recipes = choose(options.name, options.file, options.code_root, options.module)
+    one = bool(options.name or options.file or options.code_root)
+    print(render([describe(recipe) for recipe in recipes], as_json=options.json, one=one))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -P -m training", description="Trains what a run.json asks for.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser(
+        "run",
+        help="do a run from its run.json to its result.json",
+        description="Exit codes: 0 succeeded, 9 failed, 75 saved (the same command goes on), 130 cancelled, "
+        "5 somebody else is at it or it has ended, 6 or 11 this machine or a bucket failed (the same command goes on).",
+    )
+    run.add_argument("--run", required=True, metavar="KEEP/runs/ID", help="URL of the run's folder")
+    attempt = commands.add_parser("attempt", help=argparse.SUPPRESS)
+    attempt.add_argument("--run", required=True)
+    attempt.add_argument("--scratch", required=True, type=Path)
+    attempt.add_argument("--number", required=True, type=int)
+    attempt.add_argument("--wire", required=True, type=int)
+    attempt.add_argument("--lifeline", required=True, type=int)
+    recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
+    recipes.add_argument("name", nargs="?", help="a bundled recipe")
+    recipes.add_argument("--file", type=Path, help="a recipe file of yours")
+    recipes.add_argument("--code-root", type=Path, help="folder of a recipe package of yours, with --module")
+    recipes.add_argument("--module", help="module inside --code-root")
+    recipes.add_argument("--json", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

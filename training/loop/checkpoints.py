@@ -1,0 +1,125 @@
+"""Checkpoints in the work bucket: `checkpoints/<run>/<step>/`, variables first, the manifest last.
+
+A folder without a manifest does not exist; what a killed attempt left in it is removed before the step is saved again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from skylift.artifacts import layout
+from skylift.artifacts.records import decode, encode
+from skylift.artifacts.transfer import download_folder, hash_folder, upload_folder
+from skylift.errors import CredentialsError, MachineError, RecipeError
+from skylift.store import ObjectExistsError, ObjectNotFoundError, Store
+from training.loop.learner import Learner
+from training.loop.progress import Checkpoint, Progress
+
+KEPT = 2
+"""The newest checkpoints that stay, beside the best one."""
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, tf: Any, work: Store, run_id: str, scratch: Path) -> None:
+        self._tf = tf
+        self._work = work
+        self._run = run_id
+        self._scratch = scratch / "checkpoints"
+
+    def save(self, learner: Learner, progress: Progress) -> None:
+        """Store the state of this step; nothing happens where it is stored already.
+
+        Raises:
+            MachineError: a disk is full. Checkpoints that were whole before stay whole.
+        """
+        prefix = layout.checkpoint(self._run, progress.step)
+        stored = {stat.key for stat in self._work.names(prefix)}
+        if f"{prefix}/{layout.MANIFEST}" in stored:
+            return
+        self._work.delete(sorted(stored))
+        folder = self._scratch / "saving"
+        try:
+            self._write(learner, folder)
+            files = hash_folder(folder)
+            upload_folder(folder, files, self._work, prefix)
+            manifest = Checkpoint(run=self._run, step=progress.step, progress=progress, files=files)
+            self._work.create(f"{prefix}/{layout.MANIFEST}", encode(manifest))
+        except ObjectExistsError:
+            return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._thin(progress)
+
+    def whole(self, run_id: str) -> Iterator[Checkpoint]:
+        """The checkpoints that have a manifest, newest first."""
+        for step in sorted(self._work.folders(layout.checkpoints(run_id)), reverse=True):
+            found = self._read(run_id, int(step)) if step.isdecimal() else None
+            if found is not None:
+                yield found
+
+    def restore(self, learner: Learner, run_id: str, step: int, *, weights_only: bool = False) -> None:
+        """Set the variables to those of a checkpoint.
+
+        Raises:
+            RecipeError: they are of another model.
+        """
+        found = self._read(run_id, step)
+        if found is None:
+            raise MachineError(f"checkpoint {step} of run {run_id} is gone", hint="start the run anew as a new one")
+        folder = self._scratch / f"restoring-{run_id}-{step}"
+        try:
+            download_folder(self._work, layout.checkpoint(run_id, step), found.files, folder)
+            self._load("weights", learner.weights, folder, found)
+            if not weights_only:
+                self._load("state", learner.state, folder, found)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, learner: Learner, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True)
+            for name, variables in (("weights", learner.weights), ("state", learner.state)):
+                self._tf.train.Checkpoint(variables=variables).write(str(folder / name))
+        except (OSError, self._tf.errors.OpError) as error:
+            if "No space left" in str(error) or getattr(error, "errno", None) in (28, 122):
+                raise MachineError(
+                    f"cannot write a checkpoint to {folder}: the disk is full",
+                    hint="free some space, or point TMPDIR at a larger disk, and run the same command again",
+                ) from error
+            raise
+
+    def _load(self, name: str, variables: list[Any], folder: Path, found: Checkpoint) -> None:
+        try:
+            status = self._tf.train.Checkpoint(variables=variables).read(str(folder / name))
+            status.assert_existing_objects_matched().assert_consumed()
+        except (ValueError, AssertionError) as error:
+            raise RecipeError(
+                f"checkpoint {found.step} of run {found.run} does not fit the model: it was saved from another one",
+                hint="resume with the recipe and hyperparameters that it was saved with, or start a new run",
+            ) from error
+
+    def _read(self, run_id: str, step: int) -> Checkpoint | None:
+        key = f"{layout.checkpoint(run_id, step)}/{layout.MANIFEST}"
+        try:
+            return decode(self._work.get(key).data, Checkpoint, self._work.where(key))
+        except ObjectNotFoundError:
+            return None
+
+    def _thin(self, progress: Progress) -> None:
+        """Remove what nobody will resume from: manifest first, so that what is half removed counts as gone."""
+        steps = sorted(self._work.folders(layout.checkpoints(self._run)), reverse=True)
+        best = progress.best
+        kept = {layout.checkpoint(self._run, best.step).rpartition("/")[2]} if best and best.run == self._run else set()
+        try:
+            for step in (each for each in steps[KEPT:] if each not in kept):
+                prefix = f"{layout.checkpoints(self._run)}/{step}"
+                keys = [stat.key for stat in self._work.names(prefix)]
+                self._work.delete(sorted(keys, key=lambda key: not key.endswith(layout.MANIFEST)))
+        except CredentialsError:
+            return  # an identity that may only write: the bucket's own expiry removes them

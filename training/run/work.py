@@ -1,0 +1,200 @@
+"""What the training process does, stage by stage, from run.json to a published model and a report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from skylift import __version__
+from skylift.artifacts import datasets, models
+from skylift.artifacts.objects import DamagedError
+from skylift.artifacts.records import ModelManifest, PublishedModel, RunSpec, now
+from skylift.store import Store
+from training.contract import Data, Task
+from training.export.formats import Exported, export_all
+from training.export.signature import signature_of, task_info
+from training.loop import backend, batches
+from training.loop.checkpoints import Checkpoints
+from training.loop.checks import check_data, check_model, check_task
+from training.loop.events import EventLog
+from training.loop.learner import Learner
+from training.loop.progress import Progress
+from training.loop.settings import LoopSettings
+from training.loop.stopping import StopSignal
+from training.loop.train import Training, evaluate
+from training.recipes.hyperparameters import fill
+from training.recipes.loading import LoadedRecipe, blamed, bundled, from_code
+from training.report.write import write_report
+from training.run.code import unpack
+from training.run.wire import Sender, Stage, Succeeded
+
+
+class Work:
+    """One attempt at a run. `progress` and `hyperparameters` are true at any moment, for whoever reports a failure."""
+
+    def __init__(
+        self, spec: RunSpec, keep: Store, work: Store, scratch: Path, stop: StopSignal, sender: Sender, attempt: int
+    ) -> None:
+        self.progress = Progress()
+        self.hyperparameters: dict[str, Any] = dict(spec.hyperparameters)
+        self.spec = spec
+        self.attempt = attempt
+        self._keep = keep
+        self._work = work
+        self._scratch = scratch
+        self._stop = stop
+        self._sender = sender
+        self._events = EventLog(work, spec.id)
+        self._stage = ("", time.monotonic())
+        self.stages: dict[str, float] = {}
+        """Seconds by stage."""
+
+    def do(self) -> Succeeded:
+        """Load, build, train, evaluate, export, publish, report."""
+        spec = self.spec
+        print(f"run {spec.id}, attempt {self.attempt}: recipe {spec.recipe} on {platform.node()}", flush=True)
+        self.tell("reading the recipe")
+        recipe = self._recipe()
+        hp, settings, self.hyperparameters = fill(recipe.name, recipe.hyperparameters, spec.hyperparameters)
+        task = recipe.task(hp)
+        check_task(recipe.name, task)
+        self.tell("starting TensorFlow")
+        tf, keras = backend.start(spec.seed, deterministic=settings.deterministic)
+        print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
+        data = self._data(recipe, hp, task)
+        self.tell("building the model")
+        model = recipe.build(hp, data)
+        check_model(recipe.name, model, data, task)
+        learner = self._learn(tf, keras, model, data, task, settings, recipe.name)
+        return self._finish(tf, learner, data, task)
+
+    def tell(self, text: str) -> None:
+        """A new stage begins: for the status, the events, and `stages`."""
+        stage, since = self._stage
+        if stage:
+            name = "training" if stage.startswith("epoch ") else stage
+            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - since
+        self._stage = (text, time.monotonic())
+        self._sender.send(Stage(text=text))
+        if text:
+            self._events.write("stage", step=self.progress.step, epoch=self.progress.epoch, text=text)
+
+    def _recipe(self) -> LoadedRecipe:
+        if self.spec.code is None:
+            return bundled(self.spec.recipe)
+        return from_code(unpack(self._keep, self.spec.code, self._scratch / "recipe"), self.spec.recipe)
+
+    def _data(self, recipe: LoadedRecipe, hp: Any, task: Task) -> Data:
+        source = None
+        if self.spec.dataset is not None:
+            self.tell("fetching the dataset")
+            source = self._scratch / "dataset"
+            datasets.fetch(self._keep, self.spec.dataset, source)
+        self.tell("loading data")
+        data = recipe.load(hp, source)
+        check_data(recipe.name, data, task)
+        rows = ", ".join(f"{getattr(data, name).rows} {name}" for name in ("train", "validation", "test"))
+        print(f"rows: {rows}" + "".join(f"; {name}: {value}" for name, value in data.facts.items()), flush=True)
+        return data
+
+    def _learn(
+        self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings, recipe: str
+    ) -> Learner:
+        steps = settings.epochs * batches.count(data.train.rows, settings.batch_size)
+        learner = Learner(tf, keras, model, task, settings, steps)
+        checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch)
+        self._resume(checkpoints, learner)
+        self._events.write(
+            "plan", step=self.progress.step, epoch=self.progress.epoch, steps=steps, epochs=settings.epochs
+        )
+        print(f"{model.count_params():,} parameters, {steps} steps in {settings.epochs} epochs", flush=True)
+        training = Training(
+            run=self.spec.id,
+            seed=self.spec.seed,
+            learner=learner,
+            task=task,
+            data=data,
+            settings=settings,
+            progress=self.progress,
+            checkpoints=checkpoints,
+            events=self._events,
+            stop=self._stop,
+            tell=self.tell,
+        )
+        with blamed(recipe, "the model"):
+            training.learn()
+        best = self.progress.best
+        if best is not None and (best.run, best.step) != (self.spec.id, self.progress.step):
+            self.tell("taking the best epoch")
+            checkpoints.restore(learner, best.run, best.step, weights_only=True)
+        return learner
+
+    def _resume(self, checkpoints: Checkpoints, learner: Learner) -> None:
+        """Go on from this run's newest whole checkpoint, else from that of the run that it resumes."""
+        for run in (self.spec.id, self.spec.resumed_from):
+            for found in checkpoints.whole(run) if run else ():
+                try:
+                    checkpoints.restore(learner, found.run, found.step)
+                except DamagedError as error:
+                    print(f"checkpoint {found.step} is damaged, trying the one before: {error.message}", flush=True)
+                    continue
+                self.progress = found.progress
+                text = f"resumed from step {found.step} of run {found.run}, in epoch {found.progress.epoch + 1}"
+                print(text, flush=True)
+                self._events.write("note", step=found.step, epoch=found.progress.epoch, text=text)
+                return
+
+    def _finish(self, tf: Any, learner: Learner, data: Data, task: Task) -> Succeeded:
+        self.tell("testing")
+        metrics = {name: round(value, 6) for name, value in evaluate(learner, data.test, task).items()}
+        self._events.write("test", step=self.progress.step, epoch=self.progress.epoch, metrics=metrics)
+        print("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
+        published = self._published()
+        if published is None:
+            self.tell("exporting")
+            folder = self._scratch / "model"
+            exported = export_all(tf, learner.model, task, data.test, folder)
+            for note in exported.notes:
+                print(note, flush=True)
+                self._events.write("note", text=note)
+            self.tell("publishing")
+            published = models.publish(self._keep, self.spec.model, folder, self._manifest(exported, task, metrics))
+        print(f"published model {published.name} version {published.version} ({published.digest[:12]})", flush=True)
+        self.tell("writing the report")
+        write_report(self, learner, data, task, metrics, published)
+        self.tell("")
+        self._events.close()
+        print("seconds by stage: " + ", ".join(f"{name} {took:.1f}" for name, took in self.stages.items()), flush=True)
+        return Succeeded(
+            model=published,
+            steps=self.progress.step,
+            epochs=self.progress.epoch,
+            metrics=metrics,
+            hyperparameters=self.hyperparameters,
+        )
+
+    def _published(self) -> PublishedModel | None:
+        """The version that an attempt before this one published before it was killed."""
+        for alias in models.list_versions(self._keep, self.spec.model):
+            if alias.run == self.spec.id:
+                return PublishedModel(name=alias.name, digest=alias.digest, version=alias.version)
+        return None
+
+    def _manifest(self, exported: Exported, task: Task, metrics: dict[str, float]) -> ModelManifest:
+        return ModelManifest(
+            name=self.spec.model,
+            created=now(),
+            by=self.spec.by,
+            run=self.spec.id,
+            recipe=self.spec.recipe,
+            dataset=self.spec.dataset,
+            hyperparameters=self.hyperparameters,
+            signature=signature_of(task, exported.output_shape),
+            task=task_info(task),
+            metrics=metrics,
+            formats=exported.formats,
+            files=[],
+            skylift=__version__,
+        )
