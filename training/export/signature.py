@@ -38,7 +38,7 @@ def serving_function(tf: Any, model: Any, task: Task) -> Any:
     names = [each.name for each in task.inputs]
     specs = [tf.TensorSpec([None, *each.shape], each.dtype, name=each.name) for each in task.inputs]
 
-    @tf.function(input_signature=specs)  # type: ignore[misc, unused-ignore]  # TensorFlow has no types
+    @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def serve(*tensors: Any) -> dict[str, Any]:
         named = dict(zip(names, tensors, strict=True))
         outputs = model(named if len(names) > 1 else tensors[0], training=False)

@@ -130,7 +130,7 @@ def _array_problems(array: Any, expected: Input, rows: int) -> list[str]:
 
 
 def _target_problems(split: Split, task: Task) -> list[str]:
-    y = split.y
+    y: Any = split.y
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "iufb":
         return ["y is no numpy array of numbers"]
     if task.kind == "regression":

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from skylift.errors import RunFailedError
-from training.contract import Data, Split, Task
+from training.contract import Array, Data, Split, Task
 from training.loop import batches
 from training.loop.checkpoints import Checkpoints
 from training.loop.events import EventLog
@@ -161,6 +163,13 @@ def evaluate(learner: Learner, split: Split, task: Task) -> dict[str, float]:
     for x, y in batches.in_order(split, task, EVAL_ROWS):
         learner.eval_step(x, y)
     return learner.evaluated.means()
+
+
+def test(learner: Learner, split: Split, task: Task) -> tuple[dict[str, float], Array]:
+    """Loss and metrics, and the outputs of every row, `[rows, …] float32`."""
+    learner.evaluated.reset()
+    outputs = [learner.eval_step(x, y).numpy() for x, y in batches.in_order(split, task, EVAL_ROWS)]
+    return learner.evaluated.means(), np.concatenate(outputs)
 
 
 def _line(row: EpochRow, epochs: int, best: Best | None) -> str:

@@ -120,7 +120,9 @@ def _read(value: Any, kind: type) -> Scalar | None:
             return None
     if kind is float and type(value) is int:
         return float(value)
-    return value if type(value) is kind else None
+    if isinstance(value, int | float | bool | str) and type(value) is kind:
+        return value
+    return None
 
 
 def _problem(value: Scalar, field: Field) -> str:

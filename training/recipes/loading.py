@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from skylift.errors import RecipeError, SkyliftError, not_found
 from training.contract import NAMES, Data, Task
@@ -22,6 +22,8 @@ BUNDLED: tuple[str, ...] = ("mnist",)
 
 _CALLS: dict[str, int] = {"load": 2, "build": 2, "task": 1}
 """Positional arguments that the loop hands to each function of a recipe."""
+
+M = TypeVar("M", Task, Data)
 
 CONTRACT_HINT = (
     "a recipe is one module with Hyperparameters, load(hp, source), build(hp, data) and task(hp); see docs/recipes.md"
@@ -46,12 +48,10 @@ class LoadedRecipe:
         return lines[0].strip() if lines else ""
 
     def task(self, hp: Any) -> Task:
-        made = self._call("task", hp)
-        return _of_type(made, Task, self.name, "task")
+        return _of_type(self._call("task", hp), Task, self.name, "task")
 
     def load(self, hp: Any, source: Path | None) -> Data:
-        made = self._call("load", hp, source)
-        return _of_type(made, Data, self.name, "load")
+        return _of_type(self._call("load", hp, source), Data, self.name, "load")
 
     def build(self, hp: Any, data: Data) -> Any:
         return self._call("build", hp, data)
@@ -181,7 +181,7 @@ def _call_problem(module: ModuleType, function: str, count: int) -> str:
     return ""
 
 
-def _of_type(made: Any, kind: type[Any], recipe: str, function: str) -> Any:
+def _of_type(made: Any, kind: type[M], recipe: str, function: str) -> M:
     if not isinstance(made, kind):
         raise RecipeError(
             f"recipe {recipe!r}: {function} returned {type(made).__name__}, not a training.contract.{kind.__name__}",

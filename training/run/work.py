@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from pathlib import Path
 from typing import Any
 
 from skylift import __version__
-from skylift.artifacts import datasets, models
+from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
-from skylift.artifacts.records import ModelManifest, PublishedModel, RunSpec, now
-from skylift.store import Store
-from training.contract import Data, Task
+from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, RunSpec, now
+from skylift.store import ObjectExistsError, Store
+from training.contract import Array, Data, Task
 from training.export.formats import Exported, export_all
 from training.export.signature import signature_of, task_info
 from training.loop import backend, batches
@@ -23,10 +24,10 @@ from training.loop.learner import Learner
 from training.loop.progress import Progress
 from training.loop.settings import LoopSettings
 from training.loop.stopping import StopSignal
-from training.loop.train import Training, evaluate
+from training.loop.train import Training, test
 from training.recipes.hyperparameters import fill
 from training.recipes.loading import LoadedRecipe, blamed, bundled, from_code
-from training.report.write import write_report
+from training.report.html import Facts, render
 from training.run.code import unpack
 from training.run.wire import Sender, Stage, Succeeded
 
@@ -148,7 +149,8 @@ class Work:
 
     def _finish(self, tf: Any, learner: Learner, data: Data, task: Task) -> Succeeded:
         self.tell("testing")
-        metrics = {name: round(value, 6) for name, value in evaluate(learner, data.test, task).items()}
+        means, outputs = test(learner, data.test, task)
+        metrics = {name: round(value, 6) for name, value in means.items()}
         self._events.write("test", step=self.progress.step, epoch=self.progress.epoch, metrics=metrics)
         print("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
         published = self._published()
@@ -163,7 +165,7 @@ class Work:
             published = models.publish(self._keep, self.spec.model, folder, self._manifest(exported, task, metrics))
         print(f"published model {published.name} version {published.version} ({published.digest[:12]})", flush=True)
         self.tell("writing the report")
-        write_report(self, learner, data, task, metrics, published)
+        self._report(data, task, metrics, outputs, published)
         self.tell("")
         self._events.close()
         print("seconds by stage: " + ", ".join(f"{name} {took:.1f}" for name, took in self.stages.items()), flush=True)
@@ -181,6 +183,28 @@ class Work:
             if alias.run == self.spec.id:
                 return PublishedModel(name=alias.name, digest=alias.digest, version=alias.version)
         return None
+
+    def _report(
+        self, data: Data, task: Task, metrics: dict[str, float], outputs: Array, published: PublishedModel
+    ) -> None:
+        facts = Facts(
+            spec=self.spec,
+            attempt=self.attempt,
+            hyperparameters=self.hyperparameters,
+            task=task,
+            data=data,
+            history=self.progress.history,
+            best_epoch=self.progress.best.epoch if self.progress.best else None,
+            metrics=metrics,
+            outputs=outputs,
+            published=published,
+            formats=models.read_manifest(
+                self._keep, ModelRef(name=published.name, version=published.version, digest=published.digest)
+            ).formats,
+            seconds=dict(self.stages),
+        )
+        with contextlib.suppress(ObjectExistsError):  # an attempt before this one wrote it and was killed
+            self._keep.create(layout.run_report(self.spec.id), render(facts).encode())
 
     def _manifest(self, exported: Exported, task: Task, metrics: dict[str, float]) -> ModelManifest:
         return ModelManifest(

@@ -1,7 +1,0 @@
-from __future__ import annotations
-
-from typing import Any
-
-
-def write_report(*a: Any) -> None:
-    pass
