@@ -1,0 +1,1 @@
+"""Requests of one model, computed together."""

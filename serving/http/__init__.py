@@ -1,0 +1,1 @@
+"""HTTP/1.1 on asyncio, and the REST routes on it."""

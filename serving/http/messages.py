@@ -1,0 +1,85 @@
+"""Requests as routes see them, and the bytes of response heads."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+JSON = b"application/json"
+
+STATUS_LINES: dict[int, bytes] = {
+    **{status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus},
+    499: b"HTTP/1.1 499 Client Closed Request\r\n",
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, whole. Header names are lower case."""
+
+    method: bytes
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path without the query, as it was sent."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+
+@dataclass(slots=True)
+class Response:
+    """`extra` holds whole header lines, each ended by CRLF."""
+
+    status: int
+    body: bytes = b""
+    extra: bytes = b""
+    content_type: bytes = JSON
+    closes: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request under way. Routes call `respond` once, now or later; `on_abandon` is called if the client leaves before."""
+
+    request: Request
+    respond: Callable[[Response], None]
+    on_abandon: Callable[[], None] | None = None
+    data: bytes | None = field(default=None)
+    closes: bool = False
+
+
+def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:
+    """Status line and headers with the empty line behind them."""
+    parts = [STATUS_LINES[response.status], date]
+    if response.body or response.status not in (204, 304):
+        if response.body:
+            parts.append(b"Content-Type: %b\r\n" % response.content_type)
+        parts.append(b"Content-Length: %d\r\n" % len(response.body))
+    parts.append(response.extra)
+    if closes:
+        parts.append(b"Connection: close\r\n")
+    elif keeps_alive_1_0:
+        parts.append(b"Connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def error(status: int, message: str, *, code: str = "", extra: bytes = b"", closes: bool = False) -> Response:
+    """The error body of TensorFlow Serving; `code` is ours, for what it does not know."""
+    plain = {"error": message, "code": code} if code else {"error": message}
+    return Response(status, encode_text(plain), extra, closes=closes)
+
+
+def encode_text(plain: object) -> bytes:
+    """JSON of texts that may hold bytes which are no UTF-8 (surrogate escapes): they go out as they came in."""
+    try:
+        return msgspec.json.encode(plain)
+    except UnicodeEncodeError:
+        import json
+
+        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "surrogateescape")

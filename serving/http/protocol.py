@@ -1,0 +1,328 @@
+"""One connection: HTTP/1.1 with keep-alive, pipelining in order, limits and a place where slow clients end.
+
+llhttp (httptools) parses; what it leaves to its caller is here: sizes, `Expect`, abandoned requests, deadlines, the lingering
+close that lets a client read why it was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+
+from serving.http.messages import Exchange, Request, Response, error, head
+
+if TYPE_CHECKING:
+    from serving.http.listener import Listener
+
+LINGER_SECONDS = 2.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection. `deadline` is when the listener's sweep calls `expire`."""
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_body_started",
+        "_exchanges",
+        "_header_bytes",
+        "_headers",
+        "_in_body",
+        "_in_message",
+        "_is_continue_due",
+        "_is_draining",
+        "_is_ending",
+        "_is_write_paused",
+        "_listener",
+        "_parser",
+        "_target",
+        "_transport",
+        "_unsent",
+        "_upgrade_left",
+        "deadline",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._exchanges: deque[Exchange] = deque()
+        self._transport: asyncio.Transport
+        self.deadline: float | None = None
+        self._is_draining = False
+        self._is_ending = False
+        self._is_write_paused = False
+        self._in_message = False
+        self._unsent = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._header_bytes = 0
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._body_started = 0.0
+        self._in_body = False
+        self._is_continue_due = False
+        self._upgrade_left = 0
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.deadline = self._listener.now() + self._listener.limits.header_seconds
+        self._listener.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_ending = True
+        self.deadline = None
+        for exchange in self._exchanges:
+            if exchange.data is None and exchange.on_abandon is not None:
+                exchange.on_abandon()
+        self._exchanges.clear()
+        self._listener.closed(self)
+
+    def eof_received(self) -> bool:
+        # A client may shut its sending side and still read: answer what it asked, then close.
+        if self._exchanges:
+            self._exchanges[-1].closes = True
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+        self._transport.pause_reading()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        self._settle()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way: being received, or not answered in full."""
+        return bool(self._exchanges) or self._in_message or self._transport.get_write_buffer_size() > 0
+
+    def drain(self) -> None:
+        """End after what is under way; the answer says so."""
+        self._is_draining = True
+
+    def close_if_idle(self) -> None:
+        if not self.is_busy:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._unsent:
+            self._check_writing()
+        elif self._is_ending or self._exchanges:
+            self._transport.abort()
+        elif self._in_message:
+            self._refuse(408, "the request did not arrive in time")
+        else:
+            self._transport.close()
+
+    def _watch_writing(self) -> None:
+        self._unsent = self._transport.get_write_buffer_size()
+        self.deadline = self._listener.now() + self._listener.limits.stall_seconds
+
+    def _check_writing(self) -> None:
+        """A client that reads slowly may; one that does not read at all is cut off."""
+        left = self._transport.get_write_buffer_size()
+        if left >= self._unsent:
+            self._transport.abort()
+        elif left:
+            self._watch_writing()
+        else:
+            self._unsent = 0
+            self.deadline = None
+            self._settle()
+
+    # what comes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        if self._upgrade_left:
+            self._rest_of_upgrade(data)
+            return
+        if not self._in_body:
+            self._count_header(len(data))
+        self._feed(data)
+        self._check_header_size()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._rest_of_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:
+            if not self._is_ending:
+                raise
+        except httptools.HttpParserError as problem:
+            if not self._is_ending:
+                self._refuse(400, f"malformed HTTP: {problem}")
+
+    def _check_header_size(self) -> None:
+        most = self._listener.limits.header_bytes
+        if not self._is_ending and not self._in_body and self._header_bytes > most:
+            self._refuse(431, f"request line and headers are greater than {most} bytes")
+
+    def _count_header(self, size: int) -> None:
+        if not self._in_message:
+            self._in_message = True
+            self.deadline = self._listener.now() + self._listener.limits.header_seconds
+        self._header_bytes += size
+
+    def on_message_begin(self) -> None:
+        self._in_message = True
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        self._headers[name.lower()] = value or b""
+
+    def on_headers_complete(self) -> None:
+        limits = self._listener.limits
+        self._in_body = True
+        size = sum(len(name) + len(value) + 4 for name, value in self._headers.items()) + len(self._target)
+        if size > limits.header_bytes:
+            self._refuse(431, f"request line and headers are greater than {limits.header_bytes} bytes")
+            return
+        length = self._headers.get(b"content-length")
+        if length is not None and int(length) > limits.body_bytes:
+            self._refuse_body()
+            return
+        now = self._body_started = self._listener.now()
+        self.deadline = now + limits.stall_seconds
+        expect = self._headers.get(b"expect")
+        if expect is None:
+            return
+        if expect.lower() != b"100-continue":
+            self._refuse(417, f"cannot do what Expect asks: {expect.decode('latin-1')}")
+        elif self._exchanges:
+            self._is_continue_due = True
+        else:
+            self._transport.write(CONTINUE)
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._is_ending:
+            return
+        self._body_size += len(chunk)
+        limits = self._listener.limits
+        if self._body_size > limits.body_bytes:
+            self._refuse_body()
+            return
+        self._body.append(chunk)
+        now = self._listener.now()
+        slowest = self._body_started + limits.stall_seconds + self._body_size / limits.body_bytes_per_second
+        self.deadline = min(now + limits.stall_seconds, slowest)
+
+    def on_message_complete(self) -> None:
+        if self._is_ending:
+            return
+        if self._parser.should_upgrade():
+            # We upgrade to nothing, and say so by answering as usual. llhttp stops here, in front of the body.
+            self._upgrade_left = int(self._headers.get(b"content-length", b"0"))
+            if b"transfer-encoding" in self._headers:
+                self._refuse(501, "a chunked body with Upgrade is not supported")
+            if self._upgrade_left:
+                return
+        self._dispatch(closes=self._parser.should_upgrade() or not self._parser.should_keep_alive())
+
+    def _rest_of_upgrade(self, data: bytes) -> None:
+        if self._is_ending or not self._upgrade_left or not data:
+            return
+        piece = data[: self._upgrade_left]
+        self._upgrade_left -= len(piece)
+        self.on_body(piece)
+        if not self._upgrade_left and not self._is_ending:
+            self._dispatch(closes=True)
+
+    def _dispatch(self, *, closes: bool) -> None:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = Request(self._parser.get_method(), self._target, self._headers, body)
+        is_1_0 = self._parser.get_http_version() == "1.0"
+        exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
+        exchange.closes = closes
+        self._exchanges.append(exchange)
+        self._reset()
+        self._in_message = False
+        self.deadline = None
+        if closes:
+            self._is_ending = True  # what comes behind is not ours to read
+        if len(self._exchanges) >= self._listener.limits.pipelined:
+            self._transport.pause_reading()
+        self._listener.handle(exchange)
+
+    # what goes out
+
+    def _respond(self, exchange: Exchange, response: Response, *, is_1_0: bool) -> None:
+        if exchange.data is not None or self._transport.is_closing():
+            return
+        exchange.closes = exchange.closes or response.closes or self._is_draining
+        top = head(
+            response,
+            closes=exchange.closes,
+            keeps_alive_1_0=is_1_0 and not exchange.closes,
+            date=self._listener.date_line,
+        )
+        exchange.data = top if exchange.request.method == b"HEAD" else top + response.body
+        self._flush()
+
+    def _flush(self) -> None:
+        exchanges = self._exchanges
+        while exchanges and exchanges[0].data is not None:
+            exchange = exchanges.popleft()
+            assert exchange.data is not None
+            self._transport.write(exchange.data)
+            if exchange.closes:
+                self._is_ending = True
+                self._transport.close()
+                if self._transport.get_write_buffer_size():
+                    self._watch_writing()
+                return
+        if self._is_continue_due and not exchanges:
+            self._is_continue_due = False
+            self._transport.write(CONTINUE)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Read on if there is room, and set the deadline for what comes next."""
+        if self._transport.is_closing() or self._is_write_paused:
+            return
+        if len(self._exchanges) < self._listener.limits.pipelined:
+            self._transport.resume_reading()
+        if self._exchanges or self._in_message:
+            return
+        if self._transport.get_write_buffer_size():
+            self._watch_writing()
+        else:
+            self.deadline = self._listener.now() + self._listener.limits.idle_seconds
+
+    def _refuse_body(self) -> None:
+        self._refuse(413, f"the body is greater than {self._listener.limits.body_bytes} bytes")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer and end, in the order of what was asked before; what still comes in is thrown away."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        response = error(status, message, closes=True)
+        data = head(response, closes=True, keeps_alive_1_0=False, date=self._listener.date_line) + response.body
+        if self._exchanges:
+            refused = Exchange(Request(b"", b"", {}), lambda _: None, data=data, closes=True)
+            self._exchanges.append(refused)
+            return
+        self._transport.write(data)
+        self.deadline = self._listener.now() + LINGER_SECONDS
+        if self._transport.can_write_eof():
+            self._transport.write_eof()

@@ -1,0 +1,135 @@
+"""Downloaded versions on this machine: checked once, found again by a restart, and enough to start from without the bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from skylift.artifacts import layout, models, transfer
+from skylift.artifacts.records import Deployment, ModelManifest, ModelRef, decode, digest_of, encode
+from skylift.errors import DeployError, MachineError, SkyliftError
+from skylift.store import Store, translate
+
+_MARK = ".complete.json"
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    size: int
+    modified_ns: int
+
+
+class Cache:
+    """The folder `root`; one version in a folder named by its digest.
+
+    A mark with size and time of every file is written when all were checked: a version whose files still fit it is not read again.
+    """
+
+    def __init__(self, root: Path, endpoint: str) -> None:
+        self._root = root
+        self._last = root / f"last-{endpoint}.json"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"cannot make {root}: {error.strerror}", hint="name another folder with --cache"
+            ) from None
+
+    def fetch(self, keep: Store, ref: ModelRef) -> Path:
+        """The folder of a version, downloaded and checked if it is not there.
+
+        Raises:
+            SkyliftError: it does not exist, is damaged, or the bucket cannot be reached.
+        """
+        folder = self._root / ref.digest
+        with self._locked():
+            if not self._is_complete(folder, ref):
+                try:
+                    self._download(keep, ref, folder)
+                except OSError as error:
+                    raise translate(error, str(folder), "write") from error
+        return folder
+
+    def _download(self, keep: Store, ref: ModelRef, folder: Path) -> None:
+        manifest = models.read_manifest(keep, ref)
+        folder.mkdir(exist_ok=True)
+        (folder / _MARK).unlink(missing_ok=True)
+        transfer.download_folder(keep, layout.model(ref.name, ref.digest), manifest.files, folder)
+        (folder / layout.MANIFEST).write_bytes(_manifest_as_published(keep, ref))
+        self._mark(folder, manifest)
+
+    def find(self, ref: ModelRef) -> Path | None:
+        """The folder of a version if it is here."""
+        folder = self._root / ref.digest
+        return folder if self._is_complete(folder, ref) else None
+
+    def remember(self, deployment: Deployment) -> None:
+        """Note the deployment that answers now: a start without the bucket begins with it."""
+        staged = self._last.with_suffix(f".{os.getpid()}")
+        staged.write_bytes(encode(deployment))
+        staged.replace(self._last)
+
+    def remembered(self) -> Deployment | None:
+        try:
+            return decode(self._last.read_bytes(), Deployment, str(self._last))
+        except (OSError, SkyliftError):
+            return None
+
+    def prune(self, keep: set[str]) -> None:
+        """Remove all versions but those in `keep` and those that another endpoint of this cache remembers."""
+        for path in self._root.glob("last-*.json"):
+            with contextlib.suppress(OSError, SkyliftError):
+                keep = keep | {decode(path.read_bytes(), Deployment, str(path)).model.digest}
+        for folder in self._root.iterdir():
+            if folder.is_dir() and len(folder.name) == 64 and folder.name not in keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _is_complete(self, folder: Path, ref: ModelRef) -> bool:
+        try:
+            seen = msgspec.json.decode((folder / _MARK).read_bytes(), type=dict[str, _Seen])
+            manifest = (folder / layout.MANIFEST).read_bytes()
+            return digest_of(manifest) == ref.digest and all(_see(folder / path) == one for path, one in seen.items())
+        except (OSError, msgspec.DecodeError):
+            return False
+
+    def _mark(self, folder: Path, manifest: ModelManifest) -> None:
+        seen = {entry.path: _see(folder / entry.path) for entry in manifest.files}
+        (folder / _MARK).write_bytes(msgspec.json.encode(seen))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two replicas on one machine may share a cache."""
+        try:
+            handle = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise MachineError(
+                f"cannot write to {self._root}: {error.strerror}",
+                hint="free some space, or name another folder with --cache",
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _manifest_as_published(keep: Store, ref: ModelRef) -> bytes:
+    """The manifest's own bytes, whose digest names the version.
+
+    Raises:
+        DeployError: they changed since they were checked.
+    """
+    raw = keep.get(layout.model_manifest(ref.name, ref.digest)).data
+    if digest_of(raw) != ref.digest:
+        raise DeployError(f"the manifest of {ref.name}:{ref.version} changes while it is read", hint="deploy again")
+    return raw
+
+
+def _see(path: Path) -> _Seen:
+    found = path.stat()
+    return _Seen(found.st_size, found.st_mtime_ns)

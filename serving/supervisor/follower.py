@@ -1,0 +1,256 @@
+"""Follows the endpoint's pointer: sees a new deployment, fetches and checks it, has it loaded, lets it answer, tells why not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from serving import control, log
+from serving.notes import VersionNote
+from serving.supervisor.cache import Cache
+from serving.supervisor.pool import LoadError, Pool
+from skylift.artifacts import endpoints, layout
+from skylift.artifacts.objects import DamagedError
+from skylift.artifacts.records import Current, Deployment, Failure, decode
+from skylift.errors import CredentialsError, MachineError, NotFoundError, SkyliftError, UnreachableError
+from skylift.store import ObjectNotFoundError, Store, Token
+
+FILE_SECONDS = 0.5
+REMOTE_SECONDS = 5.0
+FIRST_ANSWER_SECONDS = 3.0
+"""How long a start waits for the bucket before it begins with its cached copy."""
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+MAY_PASS = (UnreachableError, CredentialsError, MachineError)
+
+T = TypeVar("T")
+
+
+class Follower:
+    """What the replica should serve, and what it does.
+
+    Args:
+        changed: called when any of the attributes changed.
+    """
+
+    def __init__(self, keep: Store, endpoint: str, cache: Cache, pool: Pool, changed: Callable[[], None]) -> None:
+        self.wanted: int | None = None
+        self.serving: Deployment | None = None
+        self.failure: Failure | None = None
+        self.is_ready = False
+        self._keep = keep
+        self._endpoint = endpoint
+        self._cache = cache
+        self._pool = pool
+        self._changed = changed
+        self._token: Token | None = None
+        self._target: Deployment | None = None
+        self._is_settled = True
+        self._attempts = 0
+        self._retry_at = 0.0
+        self._unreachable = ""
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether it works towards `wanted`, rather than serving it or having given up."""
+        return self.failure is None and self.wanted is not None and not self._serves_wanted()
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        first = asyncio.create_task(self._look())
+        done, _ = await asyncio.wait([first], timeout=FIRST_ANSWER_SECONDS)
+        if not done:
+            await self._begin_from_cache()
+        await first
+        while True:
+            await asyncio.sleep(self._pause())
+            await self._look()
+
+    def _pause(self) -> float:
+        if self._keep.folder is not None:
+            return FILE_SECONDS
+        return REMOTE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, so that replicas do not ask all at once
+
+    async def _look(self) -> None:
+        """Ask once, and do what is asked."""
+        try:
+            changed = await asyncio.to_thread(self._read_pointer)
+        except MAY_PASS as error:
+            await self._no_answer(error)
+        except ObjectNotFoundError:
+            self._nothing_wanted()
+        except SkyliftError as error:
+            self._fail(error, may_pass=False)
+            await self._begin_from_cache()
+        else:
+            self._unreachable = ""
+            if changed is not None:
+                self._attempts = 0
+                self._is_settled = False
+        if not self._is_settled and asyncio.get_running_loop().time() >= self._retry_at:
+            await self._pursue()
+
+    def _read_pointer(self) -> Current | None:
+        if self._keep.folder is not None and not self._keep.folder.is_dir():
+            raise UnreachableError(
+                f"cannot read {self._keep.url}: there is no such folder", hint="mount it, or make it"
+            )
+        key = layout.current(self._endpoint)
+        blob = self._keep.get_if_changed(key, self._token)
+        if blob is None:
+            return None
+        self._token = blob.token  # also of a record that cannot be read: it is looked at again when it changes
+        current = decode(blob.data, Current, self._keep.where(key))
+        self.wanted = current.deployment
+        self._retry_at = 0.0
+        return current
+
+    async def _no_answer(self, error: SkyliftError) -> None:
+        """The bucket cannot be reached: what is loaded goes on; a new replica begins with its copy."""
+        if self._unreachable != error.message:
+            self._unreachable = error.message
+            log.event("bucket_unreachable", message=error.message, hint=error.hint)
+        if self.serving is None:
+            await self._begin_from_cache()
+        if self.serving is None:
+            self._report(error)
+
+    def _nothing_wanted(self) -> None:
+        self._token = None
+        self._unreachable = ""
+        if self.wanted is None and self.is_ready:
+            return
+        self.wanted = None
+        self._is_settled = True
+        if self.serving is None:
+            self.failure = None
+            self._ready()
+        self._publish()
+
+    # towards what is wanted
+
+    async def _pursue(self) -> None:
+        assert self.wanted is not None
+        self.failure = None
+        self._publish()
+        try:
+            self._target = await asyncio.to_thread(endpoints.read_deployment, self._keep, self._endpoint, self.wanted)
+            self._publish()
+            await self._bring(self._target)
+        except LoadError as refused:
+            self._fail(refused.cause, may_pass=False)
+        except SkyliftError as error:
+            self._fail(error, may_pass=isinstance(error, MAY_PASS))
+        else:
+            self._is_settled = True
+        if self.serving is None:
+            await self._begin_from_cache()
+
+    async def _bring(self, deployment: Deployment) -> None:
+        """Fetch, check, load, warm, switch.
+
+        Raises:
+            SkyliftError: it cannot be fetched.
+            LoadError: it cannot be loaded.
+        """
+        if self.serving is not None and self.serving.number == deployment.number:
+            return
+        log.event(
+            "loading", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
+        )
+        folder = await asyncio.to_thread(self._cache.fetch, self._keep, deployment.model)
+        order = control.Load(deployment.number, deployment.model, str(folder))
+        async with self._one_at_a_time:
+            await self._pool.load(order)
+            before = self.serving
+            await self._let_serve(deployment, order)
+        await asyncio.to_thread(self._tidy, deployment, before)
+
+    async def _let_serve(self, deployment: Deployment, order: control.Load) -> None:
+        self.serving = deployment
+        await self._pool.switch(order)
+        log.event(
+            "serving", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
+        )
+        self._ready()
+        self._publish()
+
+    def _tidy(self, deployment: Deployment, before: Deployment | None) -> None:
+        """Keep this version and the one before it, which a rollback would want."""
+        try:
+            self._cache.remember(deployment)
+            self._cache.prune({one.model.digest for one in (deployment, before) if one is not None})
+        except OSError as error:
+            log.event("cache_not_tidied", message=str(error))
+
+    async def _begin_from_cache(self) -> None:
+        """Serve what served last on this machine, if nothing does yet."""
+        deployment = await asyncio.to_thread(self._cache.remembered)
+        if self.serving is not None or deployment is None:
+            return
+        if self.failure is not None and deployment.number == self.wanted:
+            return  # it is the very one that failed
+        folder = await asyncio.to_thread(self._cache.find, deployment.model)
+        if folder is None:
+            return
+        log.event("starting_from_cache", deployment=deployment.number)
+        order = control.Load(deployment.number, deployment.model, str(folder))
+        async with self._one_at_a_time:
+            await self._serve_copy(deployment, order)
+
+    async def _serve_copy(self, deployment: Deployment, order: control.Load) -> None:
+        if self.serving is not None:
+            return  # the bucket answered meanwhile
+        try:
+            await self._pool.load(order)
+        except LoadError as refused:
+            log.event("cached_copy_failed", message=refused.cause.message)
+        else:
+            await self._let_serve(deployment, order)
+
+    # telling
+
+    def _fail(self, error: SkyliftError, *, may_pass: bool) -> None:
+        self._is_settled = not may_pass
+        if may_pass:
+            pause = RETRY_SECONDS[min(self._attempts, len(RETRY_SECONDS) - 1)]
+            self._attempts += 1
+            self._retry_at = asyncio.get_running_loop().time() + pause
+        self._report(error)
+        log.event("deployment_failed", deployment=self.wanted, kind=error.kind, message=error.message, hint=error.hint)
+
+    def _report(self, error: SkyliftError) -> None:
+        failure = Failure(kind=error.kind, message=error.message, hint=error.hint)
+        if failure != self.failure:
+            self.failure = failure
+            self._publish()
+
+    def _ready(self) -> None:
+        self.is_ready = True  # and stays so until SIGTERM
+
+    def _serves_wanted(self) -> bool:
+        return self.serving is not None and self.serving.number == self.wanted
+
+    def _publish(self) -> None:
+        self._pool.tell(is_ready=self.is_ready, notes=self._notes())
+        self._changed()
+
+    def _notes(self) -> list[VersionNote]:
+        target = self._target
+        if target is None or target.number != self.wanted or self._serves_wanted():
+            return []
+        if self.failure is None:
+            return [VersionNote(model=target.model, state="LOADING")]
+        code = _CODES.get(self.failure.kind, "UNKNOWN")
+        return [VersionNote(model=target.model, state="END", error_code=code, error_message=self.failure.message)]
+
+
+_CODES = {
+    DamagedError.kind: "DATA_LOSS",
+    NotFoundError.kind: "NOT_FOUND",
+    UnreachableError.kind: "UNAVAILABLE",
+    CredentialsError.kind: "PERMISSION_DENIED",
+    MachineError.kind: "RESOURCE_EXHAUSTED",
+}
