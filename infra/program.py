@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import pulumi
 
@@ -35,7 +35,11 @@ def main() -> None:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         raise pulumi.RunError(f"{type(error).__name__}: {error.message}{hint}") from None
     for key in contract.Outputs.__struct_fields__:
-        pulumi.export(key, promised.apply(lambda known, key=key: contract.encode(known)[key]))
+        pulumi.export(key, _part(promised, key))
+
+
+def _part(promised: pulumi.Output[contract.Outputs], key: str) -> pulumi.Output[Any]:
+    return promised.apply(lambda known: contract.encode(known)[key])
 
 
 def _root() -> Path:

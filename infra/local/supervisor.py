@@ -1,4 +1,5 @@
-"""The processes of a local endpoint: started in a session of their own, known by pid and birth, adopted when found, stopped with all they started."""
+"""The processes of a local endpoint: started in a session of their own, known by pid and birth, adopted when found, stopped with all
+they started."""
 
 from __future__ import annotations
 
@@ -253,10 +254,6 @@ def plain(spec: Spec) -> dict[str, Any]:
 def from_plain(values: dict[str, Any]) -> Spec:
     """A spec from what came through the engine, to which every number is a float."""
     whole = {"port", "workers", "threads", "queue_rows", "max_batch_rows"}
-    known = {field: values[field] for field in Spec.__dataclass_fields__}
-    return Spec(
-        **{
-            key: int(value) if key in whole else float(value) if key == "drain_seconds" else value
-            for key, value in known.items()
-        }
-    )
+    known: dict[str, Any] = {name: values[name] for name in Spec.__dataclass_fields__}
+    known |= {name: int(known[name]) for name in whole}
+    return Spec(**{**known, "drain_seconds": float(known["drain_seconds"])})

@@ -76,7 +76,10 @@ class EventLog:
 
     @property
     def steps(self) -> tuple[ResourceStep, ...]:
-        return tuple(step for step in self._steps.values() if step.op not in ("same", "read", "refresh"))
+        quiet = ("same", "read", "refresh")
+        return tuple(
+            step for step in self._steps.values() if step.op not in quiet and "::pulumi:providers:" not in step.urn
+        )
 
     def follow(self) -> None:
         """Take in what is new, whole lines only."""

@@ -20,8 +20,8 @@ _NOISE = (
     "update failed",
     "preview failed",
     "resource registration failed",
-    "error: update failed",
     "failed to register",
+    "an unhandled error occurred: program exited",
 )
 
 

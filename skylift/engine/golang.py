@@ -26,6 +26,7 @@ SCRIPTS = (
     "python/dist/pulumi-analyzer-policy-python",
 )
 _VERSION = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
+_PACKAGE = "{{.ImportPath}} {{with .Module}}{{.Version}}{{end}}"
 
 NEEDED_BYTES = 3 * 2**30
 """Disk that a cold build takes: modules 1.7 GiB, compiled packages 0.9 GiB, the engine 0.1 GiB."""
@@ -62,11 +63,13 @@ def build(folder: Path, version: str, progress: OnBuild) -> None:
     progress(BuildProgress("downloading Pulumi's Go modules (about four minutes in all where nothing is cached)"))
     scripts = Path(json.loads(_go(engine, "mod", "download", "-json", SDK))["Dir"])
     parts = [(engine, ENGINE, "pulumi"), (host, HOST, "pulumi-language-python")]
-    counts = [len(_go(module, "list", "-deps", package).splitlines()) for module, package, _ in parts]
+    steps = [set(_go(module, "list", "-deps", "-f", _PACKAGE, package).splitlines()) for module, package, _ in parts]
+    counts = [len(steps[0]), len(steps[1] - steps[0])]
+    begun = time.monotonic()
     flags = {"pulumi": f"-s -w -X {_VERSION}=v{version}", "pulumi-language-python": "-s -w"}
     before = 0
     for (module, package, name), count in zip(parts, counts, strict=True):
-        counter = _Counter(progress, before, sum(counts))
+        counter = _Counter(progress, before, sum(counts), begun)
         _compile(module, package, folder / name, flags[name], counter)
         before += count
     for script in SCRIPTS:
@@ -78,14 +81,13 @@ def build(folder: Path, version: str, progress: OnBuild) -> None:
 class _Counter:
     """Turns the lines of `go build -v`, one per package that had to be compiled, into progress."""
 
-    def __init__(self, progress: OnBuild, before: int, total: int) -> None:
-        self._progress, self._before, self._total = progress, before, total
-        self._begun = time.monotonic()
+    def __init__(self, progress: OnBuild, before: int, total: int, begun: float) -> None:
+        self._progress, self._before, self._total, self._begun = progress, before, total, begun
 
     def show(self, compiled: int, package: str) -> None:
         done = self._before + compiled
         spent = time.monotonic() - self._begun
-        left = spent / compiled * (self._total - done) if compiled >= 20 else None
+        left = spent / done * (self._total - done) if done >= 50 else None
         self._progress(BuildProgress(f"compiling {package}", done, self._total, left))
 
 

@@ -31,9 +31,9 @@ def require_reachable(site: str = SITE) -> None:
     """Raises:
     UnreachableError: the site does not answer in time.
     """
-    request = urllib.request.Request(site, method="HEAD")
+    request = urllib.request.Request(site, method="HEAD")  # noqa: S310 - a fixed https address
     try:
-        urllib.request.urlopen(request, timeout=REACH_WITHIN).close()  # noqa: S310 - a fixed https address
+        urllib.request.urlopen(request, timeout=REACH_WITHIN).close()  # noqa: S310
     except (OSError, urllib.error.URLError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"the official installation cannot be reached ({site}: {reason})") from None

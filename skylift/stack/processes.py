@@ -7,10 +7,11 @@ import errno
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+_PROC = Path("/proc/self/stat")
 
 
 def born(pid: int) -> str | None:
@@ -18,7 +19,7 @@ def born(pid: int) -> str | None:
 
     On Linux the boot and the ticks since then, which stay when the clock jumps; elsewhere the time of its start.
     """
-    if sys.platform == "linux":
+    if _PROC.exists():
         try:
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -112,7 +113,8 @@ def holder(port: int) -> tuple[int, str] | None:
 
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            address = connection.laddr or None
+            if connection.status == psutil.CONN_LISTEN and connection.pid and address and address.port == port:
                 return connection.pid, psutil.Process(connection.pid).name()
     return None
 
