@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -34,9 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _recipes(options: argparse.Namespace) -> int:
     from training.recipes.describing import choose, describe, render
 
-    recipes = choose(options.name, options.file, options.code_root, options.module)
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # what a user's module prints when it is imported is no part of the answer
+        recipes = choose(options.name, options.file, options.code_root, options.module)
+        described = [describe(recipe) for recipe in recipes]
     one = bool(options.name or options.file or options.code_root)
-    print(render([describe(recipe) for recipe in recipes], as_json=options.json, one=one))
+    print(render(described, as_json=options.json, one=one))
     return 0
 
 

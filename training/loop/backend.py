@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import numpy as np
 
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
 
 
+def prepare(seed: int) -> None:
+    """Seed Python and numpy for a recipe's `load`, and set what TensorFlow reads when a recipe imports it there."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    random.seed(seed)
+    np.random.seed(abs(seed) % 2**32)
+
+
 def start(seed: int, *, deterministic: bool = False) -> tuple[Any, Any]:
-    """Import TensorFlow and Keras: (tf, keras).
+    """Import TensorFlow and Keras and seed them: (tf, keras).
 
     The GPU part follows TensorFlow's documentation and has not been run on hardware yet.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _without_noise():
         import keras
         import tensorflow as tf
 
         for device in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(device, True)
-    keras.utils.set_random_seed(seed)
+            with suppress(RuntimeError):  # a recipe has begun to compute in `load`: its choice stands
+                tf.config.experimental.set_memory_growth(device, True)
+    keras.utils.set_random_seed(abs(seed) % 2**32)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return tf, keras

@@ -133,7 +133,10 @@ def blamed(recipe: str, where: str) -> Iterator[None]:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of the error's traceback: `ValueError: no such column`."""
+    """The last line of the error's traceback: `ValueError: no such column`; of TensorFlow's, which are long, the first."""
+    message = getattr(error, "message", None)
+    if type(error).__module__.startswith("tensorflow") and isinstance(message, str) and message.strip():
+        return f"{type(error).__name__}: {message.strip().splitlines()[0]}"
     return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
 
 

@@ -24,7 +24,8 @@ class Ended:
     """What the supervisor saw: the last word of the training process, its exit code (negative: a signal), who asked it to stop."""
 
     outcome: Outcome | None
-    code: int
+    code: int | None
+    """None where the training process was never started."""
     cancel: Cancel | None
     was_asked: bool
 
@@ -106,7 +107,7 @@ def _failed(outcome: Failed, base: RunResult, masker: Masker) -> Report:
 
 def _unsaid_failure(ended: Ended) -> Failed | None:
     """The training process ended without a word, and not because somebody stopped it."""
-    if ended.outcome is not None or ended.cancel is not None or ended.was_asked:
+    if ended.code is None or ended.outcome is not None or ended.cancel is not None or ended.was_asked:
         return None
     if ended.code < 0 and -ended.code not in _CRASHES:
         return None
@@ -118,6 +119,8 @@ def _unsaid_failure(ended: Ended) -> Failed | None:
 def _why_saved(ended: Ended) -> str:
     if isinstance(ended.outcome, Saved):
         return f"stopped as asked after step {ended.outcome.step}, in epoch {ended.outcome.epoch + 1}; saved"
+    if ended.code is None:
+        return "stopped as asked before it began"
     if ended.was_asked:
         return "the training process did not stop in time and was killed; earlier checkpoints are whole"
     name = signal.Signals(-ended.code).name

@@ -26,7 +26,7 @@ class Masker:
         return joined[:cut]
 
     def end(self) -> bytes:
-        """What was kept back, at the end of the stream or after a silence."""
+        """What was kept back, at the end of the stream."""
         held, self._held = self._held, b""
         return held
 

@@ -17,10 +17,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from skylift.artifacts import layout, runs
 from skylift.artifacts.chunks import ChunkWriter
@@ -34,6 +34,7 @@ from training.run.masking import Masker
 from training.run.output import OutputPump
 from training.run.wire import Receiver
 
+PROGRAM = (sys.executable, "-P", "-m", "training", "attempt", "--run")
 GRACE_SECONDS = 25.0
 """How long the training process may take to save when it is asked to stop; clouds give 30 s."""
 POLL_SECONDS = 0.1
@@ -48,6 +49,9 @@ def supervise(run_url: str) -> int:
         ConflictError: the run has ended, or another process is at it.
         InputError: a secret that it names is not in the environment.
     """
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: asked.set())
     keep_url, key = split_url(run_url)
     run_id = key.split("/")[1]
     keep = open_store(keep_url)
@@ -61,7 +65,8 @@ def supervise(run_url: str) -> int:
     masker = Masker(secrets)
     scratch = _scratch(run_id, taken.attempt)
     try:
-        process = TrainingProcess(f"{keep_url}/runs/{run_id}", spec, work, scratch, taken.attempt, status, masker)
+        command = [f"{keep_url}/runs/{run_id}", "--scratch", str(scratch), "--number", str(taken.attempt)]
+        process = TrainingProcess(command, spec, work, status, masker, asked)
         ended = process.watch()
         report = ending.judge(ended, spec, status.started, taken.attempt, masker)
         return ending.write(report, keep, status, process.output)
@@ -76,24 +81,28 @@ class TrainingProcess:
     """The process that trains, with the pipes to it: its output, what it tells, and the one by whose end it knows of ours."""
 
     def __init__(
-        self, run_url: str, spec: RunSpec, work: Store, scratch: Path, attempt: int, status: LiveStatus, masker: Masker
+        self,
+        command: list[str],
+        spec: RunSpec,
+        work: Store,
+        status: LiveStatus,
+        masker: Masker,
+        asked: threading.Event,
     ) -> None:
         self._work = work
         self._run = spec.id
-        self._is_asked = False
+        self._asked = asked
         self._stop_at: float | None = None
         self._cancel = runs.read_cancel(work, spec.id)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
         printed, output = os.pipe()
         told, wire = os.pipe()
         lifeline, self._lifeline = os.pipe()
         self.output = OutputPump(printed, ChunkWriter(work, layout.logs(spec.id)), masker)
         self._wire = Receiver(told, lambda text: status.stage(masker.text(text)))
         self._child: subprocess.Popen[bytes] | None = None
-        if self._cancel is None:
+        if self._cancel is None and not asked.is_set():
             self._child = subprocess.Popen(
-                _command(run_url, scratch, attempt, wire, lifeline),
+                [*PROGRAM, *command, "--wire", str(wire), "--lifeline", str(lifeline)],
                 env=_environment(spec),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -119,16 +128,13 @@ class TrainingProcess:
         self._finish()
         return ending.Ended(
             outcome=self._wire.outcome,
-            code=self._child.returncode if self._child is not None else 0,
+            code=self._child.returncode if self._child is not None else None,
             cancel=self._cancel,
-            was_asked=self._is_asked,
+            was_asked=self._asked.is_set(),
         )
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._is_asked = True
-
     def _hand_on(self, now: float) -> None:
-        if self._child is None or not (self._is_asked or self._cancel):
+        if self._child is None or not (self._asked.is_set() or self._cancel):
             return
         if self._stop_at is None:
             self._stop_at = now + GRACE_SECONDS
@@ -148,11 +154,6 @@ class TrainingProcess:
         self.output.join()
         self._wire.join()
         os.close(self._lifeline)
-
-
-def _command(run_url: str, scratch: Path, attempt: int, wire: int, lifeline: int) -> list[str]:
-    program = [sys.executable, "-P", "-m", "training", "attempt", "--run", run_url, "--scratch", str(scratch)]
-    return [*program, "--number", str(attempt), "--wire", str(wire), "--lifeline", str(lifeline)]
 
 
 def _environment(spec: RunSpec) -> dict[str, str]:

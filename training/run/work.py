@@ -26,7 +26,7 @@ from training.loop.settings import LoopSettings
 from training.loop.stopping import StopSignal
 from training.loop.train import Training, test
 from training.recipes.hyperparameters import fill
-from training.recipes.loading import LoadedRecipe, blamed, bundled, from_code
+from training.recipes.loading import LoadedRecipe, bundled, from_code
 from training.report.html import Facts, render
 from training.run.code import unpack
 from training.run.wire import Sender, Stage, Succeeded
@@ -61,14 +61,15 @@ class Work:
         hp, settings, self.hyperparameters = fill(recipe.name, recipe.hyperparameters, spec.hyperparameters)
         task = recipe.task(hp)
         check_task(recipe.name, task)
+        backend.prepare(spec.seed)
+        data = self._data(recipe, hp, task)
         self.tell("starting TensorFlow")
         tf, keras = backend.start(spec.seed, deterministic=settings.deterministic)
         print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
-        data = self._data(recipe, hp, task)
         self.tell("building the model")
         model = recipe.build(hp, data)
         check_model(recipe.name, model, data, task)
-        learner = self._learn(tf, keras, model, data, task, settings, recipe.name)
+        learner = self._learn(tf, keras, model, data, task, settings)
         return self._finish(tf, learner, data, task)
 
     def tell(self, text: str) -> None:
@@ -100,9 +101,7 @@ class Work:
         print(f"rows: {rows}" + "".join(f"; {name}: {value}" for name, value in data.facts.items()), flush=True)
         return data
 
-    def _learn(
-        self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings, recipe: str
-    ) -> Learner:
+    def _learn(self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings) -> Learner:
         steps = settings.epochs * batches.count(data.train.rows, settings.batch_size)
         learner = Learner(tf, keras, model, task, settings, steps)
         checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch)
@@ -124,8 +123,7 @@ class Work:
             stop=self._stop,
             tell=self.tell,
         )
-        with blamed(recipe, "the model"):
-            training.learn()
+        training.learn()
         best = self.progress.best
         if best is not None and (best.run, best.step) != (self.spec.id, self.progress.step):
             self.tell("taking the best epoch")
@@ -142,6 +140,7 @@ class Work:
                     print(f"checkpoint {found.step} is damaged, trying the one before: {error.message}", flush=True)
                     continue
                 self.progress = found.progress
+                self.progress.stopped_early &= run == self.spec.id  # a new run may have more patience
                 text = f"resumed from step {found.step} of run {found.run}, in epoch {found.progress.epoch + 1}"
                 print(text, flush=True)
                 self._events.write("note", step=found.step, epoch=found.progress.epoch, text=text)
