@@ -345,7 +345,7 @@ def open_store(url: str) -> Store:
         raise InputError(
             f"{url!r} is no store URL", hint="use file:///folder, s3://bucket, gs://bucket or az://account/container"
         )
-    from obstore.store import LocalStore, from_url
+    from obstore.store import AzureStore, LocalStore, from_url
 
     clean = url.rstrip("/")
     if parts.scheme == "file":
@@ -359,8 +359,16 @@ def open_store(url: str) -> Store:
                 details={"where": url},
             )
         return Store(clean, LocalStore(folder, automatic_cleanup=True), folder)
+    container, _, prefix = parts.path.strip("/").partition("/")
+    if not parts.netloc or (parts.scheme == "az" and not container):
+        raise InputError(f"{url!r} names no bucket", hint="use s3://bucket, gs://bucket or az://account/container")
+    raw: Any
+    retries: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
     try:
-        raw: Any = from_url(clean, retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=60)})
+        if parts.scheme == "az":  # obstore's own az:// names no account
+            raw = AzureStore(container, prefix=prefix or None, account_name=parts.netloc, retry_config=retries)
+        else:
+            raw = from_url(clean, retry_config=retries)
     except Exception as error:
         raise InputError(f"{url!r} cannot be opened: {_first_line(error)}", hint="check the URL") from error
     return Store(clean, raw, None)
@@ -379,13 +387,13 @@ def split_url(url: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def retried(call: Callable[[], T], *, attempts: int = 6, pause: Callable[[float], None] = time.sleep) -> T:
+def retried(call: Callable[[], T], *, attempts: int = 6, pause: Callable[[float], None] | None = None) -> T:
     """What `call` returns, tried again while the store cannot be reached, after 0.2 s, 0.4 s, … with jitter."""
     for attempt in range(attempts - 1):
         try:
             return call()
         except UnreachableError:
-            pause(min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+            (pause or time.sleep)(min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
     return call()
 
 

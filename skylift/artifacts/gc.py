@@ -162,13 +162,16 @@ def _models(keep: Store, use: _Use, keep_versions: int, before: datetime) -> Ite
             if digest == "versions" or (name, digest) in use.deployed:
                 continue
             found = list(keep.list(layout.model(name, digest)))
-            if not _are_older(found, before):
-                continue
             if not _is_published(found):
-                yield _item("unfinished upload", f"{name}@{digest[:12]}", keep, found, _NO_MANIFEST)
-            elif digest in aliases and digest not in newest:
+                if _is_abandoned(keep, found, before):
+                    yield _item("unfinished upload", f"{name}@{digest[:12]}", keep, found, _NO_MANIFEST)
+            elif digest in newest or not _are_older(found, before):
+                continue
+            elif digest in aliases:
                 why = f"never deployed, and not among the newest {keep_versions}"
                 yield _item("model", f"{name}:{aliases[digest].version}", keep, found, why)
+            else:
+                yield _item("unfinished upload", f"{name}@{digest[:12]}", keep, found, "it never got a number")
 
 
 _NO_MANIFEST = "it has no manifest: an upload that was broken off, or a version being removed"
@@ -182,7 +185,7 @@ def _datasets(keep: Store, use: _Use, before: datetime) -> Iterator[Item]:
             found = list(keep.list(layout.dataset(name, digest)))
             if _is_published(found):
                 whole.append((max(stat.modified for stat in found), digest, found))
-            elif _are_older(found, before):
+            elif _is_abandoned(keep, found, before):
                 yield _item("unfinished upload", f"{name}@{digest[:12]}", keep, found, _NO_MANIFEST)
         for modified, digest, found in sorted(whole, key=lambda version: version[:2])[:-1]:
             if f"{name}@{digest}" not in wanted and modified < before:
@@ -212,6 +215,18 @@ def _code(keep: Store, use: _Use, before: datetime) -> Iterator[Item]:
 def _is_published(found: list[Stat]) -> bool:
     """Whether a version's own manifest is among its objects, at `<kind>/<name>/<digest>/manifest.json`."""
     return any(stat.key.count("/") == 3 and stat.key.endswith(f"/{layout.MANIFEST}") for stat in found)
+
+
+def _is_abandoned(store: Store, found: list[Stat], before: datetime) -> bool:
+    """Whether an upload stopped before that moment. In a store of files a copy is a link and keeps the time of its source."""
+    if not _are_older(found, before):
+        return False
+    if store.folder is None:
+        return True
+    try:
+        return all((store.folder / stat.key).stat().st_ctime < before.timestamp() for stat in found)
+    except FileNotFoundError:
+        return False  # something goes on there
 
 
 def _are_older(found: list[Stat], before: datetime) -> bool:

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 
 from skylift.artifacts import index, layout, objects
 from skylift.artifacts.records import FINAL, Cancel, RunResult, RunSpec, RunStatus, RunSummary, encode, now
-from skylift.errors import InputError, not_found
+from skylift.errors import InputError, RecordError, not_found
 from skylift.store import ObjectExistsError, ObjectNotFoundError, Store
 
 LOST_AFTER_S = 60.0
 """Seconds without a heartbeat, by the store's clock, after which a run counts as lost."""
+
+UNREADABLE = "unreadable"
+"""State in a listing of a run whose records are damaged, gone, or written by a newer release."""
 
 
 @dataclass(frozen=True)
@@ -185,18 +188,25 @@ def _current(keep: Store, work: Store, runs: Sequence[RunSummary]) -> Iterator[R
 
 
 def _summaries(keep: Store, work: Store, runs: Sequence[tuple[str, bool]]) -> list[RunSummary]:
-    """Summaries in order; the flag says whether to look for a result."""
+    """Summaries in order; the flag says whether to look for a result. A record that cannot be read hides no other run."""
     clock = objects.clock(work) if runs else None
 
     def read(run: tuple[str, bool]) -> RunSummary:
-        run_id, may_have_ended = run
-        result = read_result(keep, run_id) if may_have_ended else None
-        spec = read_spec(keep, run_id)
-        if result is not None:
-            return RunView(spec, result, None, result.state, None).summary()
-        return _view(keep, work, spec, None, clock).summary()
+        try:
+            return _summary(keep, work, *run, clock)
+        except (RecordError, ObjectNotFoundError):
+            asked = layout.run_time(run[0])
+            return RunSummary(id=run[0], created=asked, by="", stack="", recipe="", model="", state=UNREADABLE)
 
     return objects.each(read, runs)
+
+
+def _summary(keep: Store, work: Store, run_id: str, may_have_ended: bool, clock: datetime | None) -> RunSummary:
+    result = read_result(keep, run_id) if may_have_ended else None
+    spec = objects.read(keep, layout.run_spec(run_id), RunSpec).record
+    if result is not None:
+        return RunView(spec, result, None, result.state, None).summary()
+    return _view(keep, work, spec, None, clock).summary()
 
 
 def write_index(keep: Store, work: Store, *, page_size: int = index.PAGE_SIZE, margin: timedelta = index.MARGIN) -> int:
