@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -95,18 +94,24 @@ def _compile(module: Path, package: str, target: Path, ldflags: str, counter: _C
     command = [str(program()), "build", "-v", "-mod=readonly", "-o", str(target), "-ldflags", ldflags, package]
     counter.show(0, target.name)
     lines: list[str] = []
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as nothing:
-        process = subprocess.Popen(
-            command, cwd=module, env=_environment(), stdout=nothing, stderr=subprocess.PIPE, text=True, errors="replace"
-        )
+    with subprocess.Popen(
+        command,
+        cwd=module,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
         assert process.stderr is not None
         try:
             for compiled, line in enumerate(process.stderr, start=1):
                 lines.append(line.rstrip())
                 counter.show(compiled, line.strip()[:80])
             code = process.wait()
-        finally:
+        except BaseException:
             process.kill()
+            raise
     if code != 0:
         raise _failed(lines)
 
