@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
@@ -138,10 +139,10 @@ def check_named(kind: Kind, url: str) -> None:
         NotFoundError: a folder that does not exist.
         SkyliftError: what the store says of a bucket that cannot be listed.
     """
-    store = open_store(url)
-    if store.folder is not None and not store.folder.is_dir():
+    path = Path(unquote(urlsplit(url).path))
+    if url.startswith("file://") and not path.is_dir():
         raise NotFoundError(
             f"skylift:buckets.{kind} names {url}, which does not exist",
             hint="make the folder, or leave the setting out",
         )
-    store.folders("")
+    open_store(url).folders("")

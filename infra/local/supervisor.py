@@ -25,6 +25,9 @@ READY_WITHIN = 180.0
 
 _STOP_MARGIN = 5.0
 
+_children: list[subprocess.Popen[bytes]] = []
+"""Supervisors that this process started: they outlive it, and while it lives it must take note of their end."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -180,6 +183,7 @@ def _start(spec: Spec, port: int) -> ProcessRecord:
             start_new_session=True,
             env=_environment(),
         )
+    _children[:] = [child for child in [*_children, process] if child.poll() is None]
     birth = processes.born(process.pid) or "ended"
     record = ProcessRecord(pid=process.pid, born=birth, host=spec.host, port=port, spec=asdict(spec))
     write_record(spec.path, record)
