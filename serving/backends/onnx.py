@@ -52,7 +52,7 @@ class OnnxBackend:
         self._names = [name for _, name in self._outputs]
 
     def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        feed = {name: _to_session(inputs[tensor.name]) for tensor, name in self._inputs}
+        feed = {name: _to_session(tensor.name, inputs[tensor.name]) for tensor, name in self._inputs}
         try:
             results = self._session.run(self._names, feed)
         except Exception as error:
@@ -111,11 +111,17 @@ def _shape(dims: Any) -> tuple[int | None, ...] | None:
     return tuple(dim if isinstance(dim, int) else None for dim in dims) if dims else None
 
 
-def _to_session(value: Array) -> Array:
+def _to_session(name: str, value: Array) -> Array:
     if value.dtype != object:
         return value
-    texts = [item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item for item in value.ravel()]
-    return np.array(texts, dtype=object).reshape(value.shape)
+    try:
+        texts = [item.decode() if isinstance(item, bytes) else item for item in value.ravel()]
+    except UnicodeDecodeError:
+        # ONNX Runtime's Python interface takes text only; the SavedModel takes any bytes.
+        raise RunError(f'input "{name}" must be UTF-8 text with this model', is_callers_fault=True) from None
+    array = np.empty(len(texts), dtype=object)
+    array[:] = texts
+    return array.reshape(value.shape)
 
 
 def _from_session(value: Array) -> Array:

@@ -91,6 +91,10 @@ class Batcher:
             self._is_closing = True
             self._wake.notify()
 
+    def join(self) -> None:
+        """Wait until the model is freed, after `close`."""
+        self._thread.join()
+
     def _work(self) -> None:
         while True:
             with self._wake:

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from serving import control, log
 from serving.notes import VersionNote
+from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
 from serving.supervisor.pool import LoadError, Pool
 from skylift.artifacts import endpoints, layout
 from skylift.artifacts.objects import DamagedError
 from skylift.artifacts.records import Current, Deployment, Failure, decode
 from skylift.errors import CredentialsError, MachineError, NotFoundError, SkyliftError, UnreachableError
-from skylift.store import ObjectNotFoundError, Store, Token
+from skylift.store import ObjectNotFoundError, Token
 
 FILE_SECONDS = 0.5
 REMOTE_SECONDS = 5.0
@@ -34,7 +35,7 @@ class Follower:
         changed: called when any of the attributes changed.
     """
 
-    def __init__(self, keep: Store, endpoint: str, cache: Cache, pool: Pool, changed: Callable[[], None]) -> None:
+    def __init__(self, keep: Bucket, endpoint: str, cache: Cache, pool: Pool, changed: Callable[[], None]) -> None:
         self.wanted: int | None = None
         self.serving: Deployment | None = None
         self.failure: Failure | None = None
@@ -69,7 +70,7 @@ class Follower:
             await self._look()
 
     def _pause(self) -> float:
-        if self._keep.folder is not None:
+        if self._keep.is_files:
             return FILE_SECONDS
         return REMOTE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, so that replicas do not ask all at once
 
@@ -93,16 +94,13 @@ class Follower:
             await self._pursue()
 
     def _read_pointer(self) -> Current | None:
-        if self._keep.folder is not None and not self._keep.folder.is_dir():
-            raise UnreachableError(
-                f"cannot read {self._keep.url}: there is no such folder", hint="mount it, or make it"
-            )
+        keep = self._keep.store()
         key = layout.current(self._endpoint)
-        blob = self._keep.get_if_changed(key, self._token)
+        blob = keep.get_if_changed(key, self._token)
         if blob is None:
             return None
         self._token = blob.token  # also of a record that cannot be read: it is looked at again when it changes
-        current = decode(blob.data, Current, self._keep.where(key))
+        current = decode(blob.data, Current, keep.where(key))
         self.wanted = current.deployment
         self._retry_at = 0.0
         return current
@@ -136,7 +134,8 @@ class Follower:
         self.failure = None
         self._publish()
         try:
-            self._target = await asyncio.to_thread(endpoints.read_deployment, self._keep, self._endpoint, self.wanted)
+            keep = self._keep.store()
+            self._target = await asyncio.to_thread(endpoints.read_deployment, keep, self._endpoint, self.wanted)
             self._publish()
             await self._bring(self._target)
         except LoadError as refused:
@@ -160,7 +159,7 @@ class Follower:
         log.event(
             "loading", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
         )
-        folder = await asyncio.to_thread(self._cache.fetch, self._keep, deployment.model)
+        folder = await asyncio.to_thread(self._cache.fetch, self._keep.store(), deployment.model)
         order = control.Load(deployment.number, deployment.model, str(folder))
         async with self._one_at_a_time:
             await self._pool.load(order)

@@ -15,6 +15,7 @@ from pathlib import Path
 from serving import log
 from serving.options import Limits, Options, WorkerOptions, default_replica, parse
 from serving.supervisor import cpus
+from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
 from serving.supervisor.follower import Follower
 from serving.supervisor.pool import Pool
@@ -23,7 +24,7 @@ from serving.supervisor.reporter import Reporter
 from skylift import __version__
 from skylift.artifacts.records import ReplicaReport, ReplicaState, now
 from skylift.errors import InputError, SkyliftError
-from skylift.store import Store, open_store, split_url
+from skylift.store import split_url
 
 REPORT_REMOVAL_SECONDS = 5.0
 
@@ -58,8 +59,8 @@ def endpoint_of(url: str) -> tuple[str, str]:
 
 async def _serve(options: Options) -> int:
     keep_url, endpoint = endpoint_of(options.endpoint_url)
-    keep = open_store(keep_url)
-    work = open_store(options.work_url) if options.work_url else None
+    keep = Bucket(keep_url)
+    work = Bucket(options.work_url) if options.work_url else None
     listening = open_port(options.host, options.port)
     port = listening.getsockname()[1]
     cache = Cache(options.cache or default_cache(keep_url), endpoint)
@@ -83,8 +84,8 @@ class Supervisor:
         self,
         options: Options,
         endpoint: str,
-        keep: Store,
-        work: Store | None,
+        keep: Bucket,
+        work: Bucket | None,
         cache: Cache,
         listening: socket.socket,
         port: int,

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 
 from serving import log
+from serving.supervisor.bucket import Bucket
 from skylift.artifacts import endpoints
 from skylift.artifacts.records import ReplicaReport
 from skylift.errors import SkyliftError
-from skylift.store import Store
 
 BEAT_SECONDS = 60.0
 RETRY_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Reporter:
         compose: the report as things are now.
     """
 
-    def __init__(self, work: Store, compose: Callable[[], ReplicaReport]) -> None:
+    def __init__(self, work: Bucket, compose: Callable[[], ReplicaReport]) -> None:
         self._work = work
         self._compose = compose
         self._is_due = asyncio.Event()
@@ -54,13 +54,13 @@ class Reporter:
         await running
         report = self._compose()
         try:
-            await asyncio.to_thread(endpoints.remove_replica, self._work, report.endpoint, report.replica)
+            await asyncio.to_thread(endpoints.remove_replica, self._work.store(), report.endpoint, report.replica)
         except SkyliftError as error:
             log.event("report_not_removed", message=error.message)
 
     async def _write(self, report: ReplicaReport) -> bool:
         try:
-            await asyncio.to_thread(endpoints.write_replica, self._work, report)
+            await asyncio.to_thread(endpoints.write_replica, self._work.store(), report)
         except SkyliftError as error:
             if self._problem != error.message:
                 self._problem = error.message

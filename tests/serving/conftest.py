@@ -8,31 +8,30 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skylift.artifacts import endpoints, models
-from skylift.artifacts.records import Deployment, Format, ModelManifest, ModelRef, Parity, ReplicaReport, Signature, now
+from skylift.artifacts import endpoints, layout, models
+from skylift.artifacts.records import (
+    Current,
+    Deployment,
+    Format,
+    ModelManifest,
+    ModelRef,
+    Parity,
+    ReplicaReport,
+    Signature,
+    encode,
+    now,
+)
 from skylift.artifacts.records import TensorSpec as Spec
 from skylift.store import Store, open_store
+from tests.serving.waiting import wait_for
 
 ENDPOINT = "default"
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "the condition") -> Any:
-    """Poll until `condition` gives something true, and return that."""
-    ends = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > ends:
-            pytest.fail(f"{what} did not come true within {seconds} s")
-        time.sleep(0.02)
 
 
 class Answer:
@@ -138,7 +137,7 @@ class Bench:
 
     def publish_scale(self, factor: float, *, name: str = "scale") -> ModelRef:
         """`y = factor * x` over rows of three numbers."""
-        import onnx_models
+        from tests.serving import onnx_models
 
         row = [Spec(name="x", dtype="float32", shape=[None, 3])]
         return self.publish(
@@ -147,6 +146,20 @@ class Bench:
 
     def deploy(self, ref: ModelRef) -> Deployment:
         return endpoints.deploy(self.keep, ENDPOINT, ref, by="test")
+
+    def deploy_by_hand(self, ref: ModelRef, damage: Callable[[], Any]) -> None:
+        """What `deploy` would refuse: the version is damaged before the pointer moves to it."""
+        number = max((one.number for one in endpoints.list_deployments(self.keep, ENDPOINT)), default=0) + 1
+        made = Deployment(endpoint=ENDPOINT, number=number, model=ref, created=now(), by="test")
+        self.keep.create(layout.deployment(ENDPOINT, number), encode(made))
+        damage()
+        self.point(Current(deployment=number, changed=now(), by="test"))
+
+    def point(self, current: Current) -> None:
+        self.keep.put(layout.current(ENDPOINT), encode(current))
+
+    def keep_ref(self, name: str, version: int) -> ModelRef:
+        return models.resolve(self.keep, f"{name}:{version}")
 
     def report(self) -> ReplicaReport | None:
         found = endpoints.list_replicas(self.work, ENDPOINT)

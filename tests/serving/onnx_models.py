@@ -44,7 +44,11 @@ def slow() -> bytes:
             helper.make_node("MatMul", ["carried", "matrix"], ["next"]),
         ],
         "body",
-        [value("turn", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("carried", FLOAT, [size, size])],
+        [
+            value("turn", TensorProto.INT64, []),
+            value("go", TensorProto.BOOL, []),
+            value("carried", FLOAT, [size, size]),
+        ],
         [value("on", TensorProto.BOOL, []), value("next", FLOAT, [size, size])],
     )
     nodes = [
@@ -61,3 +65,80 @@ def slow() -> bytes:
         constant("zero", np.float32(0)),
     ]
     return model(nodes, [value("x", FLOAT, ["rows", 1])], [value("y", FLOAT, ["rows", 1])], constants)
+
+
+# those that the published TensorFlow Serving cases are about; no rank is declared, as in their graphs
+
+
+def half_plus_two() -> bytes:
+    """`y = 0.5 * x + 2` of any shape."""
+    return model(
+        [helper.make_node("Mul", ["x", "half"], ["h"]), helper.make_node("Add", ["h", "two"], ["y"])],
+        [value("x", FLOAT, None)],
+        [value("y", FLOAT, None)],
+        [constant("half", np.float32(0.5)), constant("two", np.float32(2))],
+    )
+
+
+def identity(kind: int) -> bytes:
+    """One input `default`, given back as `y`."""
+    return model(
+        [helper.make_node("Identity", ["default"], ["y"])], [value("default", kind, None)], [value("y", kind, None)]
+    )
+
+
+def two_inputs() -> bytes:
+    """Inputs int_tensor and str_tensor, given back."""
+    return model(
+        [helper.make_node("Identity", ["int_tensor"], ["i"]), helper.make_node("Identity", ["str_tensor"], ["s"])],
+        [value("int_tensor", TensorProto.INT32, None), value("str_tensor", TensorProto.STRING, None)],
+        [value("i", TensorProto.INT32, None), value("s", TensorProto.STRING, None)],
+    )
+
+
+def two_outputs() -> bytes:
+    """`a = float(x)`, `b = [2x - 1, 2x]`: for x = 1, 2 the rows [1, 2], [3, 4]."""
+    return model(
+        [
+            helper.make_node("Cast", ["x"], ["a"], to=FLOAT),
+            helper.make_node("Unsqueeze", ["x", "last"], ["column"]),
+            helper.make_node("Mul", ["column", "double"], ["doubled"]),
+            helper.make_node("Add", ["doubled", "offsets"], ["b"]),
+        ],
+        [value("x", TensorProto.INT32, ["rows"])],
+        [value("a", FLOAT, ["rows"]), value("b", TensorProto.INT32, ["rows", 2])],
+        [
+            constant("last", np.int64([1])),
+            constant("double", np.int32(2)),
+            constant("offsets", np.int32([[-1, 0]])),
+        ],
+    )
+
+
+def fixed_output(array: Any) -> bytes:
+    """Gives the same array whatever comes in: for outputs without rows, or with other numbers of rows."""
+    kind = helper.np_dtype_to_tensor_dtype(np.asarray(array).dtype)
+    return model(
+        [helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.asarray(array), "v"))],
+        [value("default", FLOAT, None)],
+        [value("y", kind, None)],
+    )
+
+
+def uneven_outputs() -> bytes:
+    """`a` has a row per row, `b` always two."""
+    return model(
+        [
+            helper.make_node("Cast", ["x"], ["a"], to=FLOAT),
+            helper.make_node("Constant", [], ["b"], value=numpy_helper.from_array(np.int32([1, 2]), "v")),
+        ],
+        [value("x", TensorProto.INT32, ["rows"])],
+        [value("a", FLOAT, ["rows"]), value("b", TensorProto.INT32, [2])],
+    )
+
+
+def log() -> bytes:
+    """`y = log(x)` of any shape: NaN below zero, -Infinity at zero."""
+    return model(
+        [helper.make_node("Log", ["default"], ["y"])], [value("default", FLOAT, None)], [value("y", FLOAT, None)]
+    )

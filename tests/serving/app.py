@@ -1,0 +1,98 @@
+"""The routes without sockets: a real model behind a real batcher, asked in the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.backends.base import Array, Backend
+from serving.backends.onnx import OnnxBackend
+from serving.http.messages import Exchange, Request, Response
+from serving.http.routes import Routes
+from serving.models import Loaded, Models, Served
+from serving.options import WorkerOptions
+from serving.signature import ModelSignature, Tensor
+from skylift.artifacts.records import Format, ModelManifest, ModelRef, Signature, now
+
+OPTIONS = WorkerOptions(endpoint="default", threads=1, queue_rows=64, max_batch_rows=8)
+
+
+class Recorder:
+    """A backend that remembers what it was given."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.signatures = inner.signatures
+        self.inputs: list[Mapping[str, Array]] = []
+
+    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.inputs.append(inputs)
+        return self.inner.run(signature, inputs)
+
+    def close(self) -> None:
+        """The next request uses it again."""
+
+
+class App:
+    """Answers requests with one model. Its answers never hang: each has five seconds."""
+
+    def __init__(
+        self, backend: Backend, *, name: str = "m", version: int = 123, options: WorkerOptions = OPTIONS
+    ) -> None:
+        self.backend = Recorder(backend)
+        self._name = name
+        self._version = version
+        self._options = options
+
+    def ask(
+        self, method: str, path: str, body: str | bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        return asyncio.run(self._ask(method, path, body, headers or {}))
+
+    def predict(self, plain: Any) -> Response:
+        body = plain if isinstance(plain, str | bytes) else json.dumps(plain)
+        return self.ask("POST", f"/v1/models/{self._name}:predict", body)
+
+    async def _ask(self, method: str, path: str, body: str | bytes, headers: Mapping[str, str]) -> Response:
+        loop = asyncio.get_running_loop()
+        models = Models(self._options, loop)
+        ref = ModelRef(name=self._name, version=self._version, digest="0" * 64)
+        loaded = Loaded(_manifest(self._name), ref.digest, self.backend, self._options, loop)
+        models.serving = Served(1, ref, loaded)
+        models.readiness = "ready"
+        answer: asyncio.Future[Response] = loop.create_future()
+        raw = body.encode() if isinstance(body, str) else body
+        lower = {name.lower().encode(): value.encode() for name, value in headers.items()}
+        Routes(models).handle(Exchange(Request(method.encode(), path.encode(), lower, raw), answer.set_result))
+        try:
+            return await asyncio.wait_for(answer, 5)
+        finally:
+            loaded.batcher.close()
+            loaded.batcher.join()
+
+
+def of_onnx(
+    path: Path, raw: bytes, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]], **options: Any
+) -> App:
+    """An app for an ONNX model whose inputs and outputs have these names and types; shapes are the file's own."""
+    path.write_bytes(raw)
+    wanted = ModelSignature(
+        tuple(Tensor(name, dtype, (None,)) for name, dtype in inputs),
+        tuple(Tensor(name, dtype, (None,)) for name, dtype in outputs),
+    )
+    return App(OnnxBackend(path, 1, wanted), **options)
+
+
+def _manifest(name: str) -> ModelManifest:
+    return ModelManifest(
+        name=name,
+        created=now(),
+        by="test",
+        signature=Signature(inputs=[], outputs=[]),
+        formats={"onnx": Format(path="model.onnx")},
+        files=[],
+    )

@@ -1,0 +1,521 @@
+"""The program as a whole: real processes, real models, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from skylift.artifacts import layout
+from skylift.artifacts.records import Current, Deployment, ModelRef, encode, now
+from skylift.artifacts.records import TensorSpec as Spec
+from tests.serving import onnx_models
+from tests.serving.conftest import ENDPOINT, Bench, Server
+from tests.serving.waiting import refuses, wait_for
+
+ROWS = [[1, 2, 3]]
+
+
+def serve(bench: Bench, factor: float, *options: str) -> Server:
+    """A server that answers with a first deployment."""
+    bench.deploy(bench.publish_scale(factor))
+    server = bench.start(*options)
+    server.wait_ready()
+    return server
+
+
+def answers(server: Server, first: float) -> bool:
+    answer = server.try_ask("POST", "/v1/models/scale:predict", {"instances": ROWS})
+    return answer is not None and answer.status == 200 and answer.json()["predictions"][0][0] == first
+
+
+def publish_slow(bench: Bench) -> ModelRef:
+    row = [Spec(name="x", dtype="float32", shape=[None, 1])]
+    return bench.publish(
+        onnx_models.slow(), inputs=row, outputs=[Spec(name="y", dtype="float32", shape=[None, 1])], name="slow"
+    )
+
+
+def seconds_of_slow(server: Server, wanted: float) -> int:
+    """What to send to the slow model so that it takes about so long [s]."""
+    began = time.monotonic()
+    assert server.predict([[40]], "slow").status == 200
+    return max(40, int(40 * wanted / (time.monotonic() - began)))
+
+
+class TestReadiness:
+    def test_without_a_deployment_it_is_ready_and_predict_says_so(self, bench: Bench) -> None:
+        server = bench.start()
+        server.wait_ready()
+        assert server.ask("GET", "/healthz").status == 200
+        answer = server.predict(ROWS)
+        assert (answer.status, answer.json()["code"]) == (503, "no_deployment")
+        assert "no_deployment" in answer.json()["error"]
+        assert server.ask("GET", "/v1/models/scale").status == 404
+        assert bench.wait_report(lambda report: report.state == "empty").ready_workers == 1
+
+    def test_the_first_deployment_is_followed_and_it_never_gets_unready(self, bench: Bench) -> None:
+        server = bench.start()
+        server.wait_ready()
+        seen: list[int] = []
+        ref = bench.publish_scale(2)
+        bench.deploy(ref)
+
+        def served() -> bool:
+            seen.append(server.ask("GET", "/readyz").status)
+            return answers(server, 2)
+
+        wait_for(served)
+        assert set(seen) == {200}
+        answer = server.predict(ROWS)
+        assert answer.headers["X-Skylift-Model-Version"] == "1"
+        assert answer.headers["X-Skylift-Deployment"] == "1"
+        assert server.ask("GET", "/v1/models/scale").json()["model_version_status"][0]["state"] == "AVAILABLE"
+
+    def test_a_start_with_a_deployment_is_unready_until_it_is_warm(self, bench: Bench) -> None:
+        bench.deploy(bench.publish_scale(2))
+        server = bench.start()
+        first = server.ask("GET", "/readyz")
+        if first.status != 200:
+            assert (first.status, first.json()["code"]) == (503, "starting")
+            assert server.ask("GET", "/healthz").status == 200
+        server.wait_ready()
+        assert server.predict(ROWS).json() == {"predictions": [[2.0, 4.0, 6.0]]}
+
+    def test_a_start_with_a_deployment_that_cannot_load_stays_unready(self, bench: Bench) -> None:
+        ref = bench.publish_scale(2)
+        bench.deploy(ref)
+        (bench.keep_folder / layout.model("scale", ref.digest) / "model.onnx").unlink()
+        server = bench.start()
+        report = bench.wait_report(lambda report: report.state == "failed")
+        assert report.failure is not None and report.failure.kind == "damaged"
+        assert server.ask("GET", "/readyz").status == 503
+        assert server.ask("GET", "/healthz").status == 200
+        status = server.ask("GET", "/v1/models/scale").json()["model_version_status"][0]
+        assert (status["state"], status["status"]["error_code"]) == ("END", "DATA_LOSS")
+
+
+class TestReport:
+    def test_it_says_what_answers(self, bench: Bench) -> None:
+        server = serve(bench, 2, "--workers", "2", "--replica", "one")
+        report = bench.wait_report(lambda report: report.ready_workers == 2)
+        assert (report.replica, report.endpoint, report.pid) == ("one", ENDPOINT, server.process.pid)
+        assert (report.state, report.serving, report.wanted, report.backend) == ("serving", 1, 1, "onnx")
+        assert report.model is not None and report.model.version == 1
+        assert report.url == f"http://127.0.0.1:{server.port}"
+
+    def test_a_clean_end_takes_it_away(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        bench.wait_report(lambda report: report.serving == 1)
+        assert server.stop() == 0
+        assert bench.report() is None
+
+    def test_a_work_bucket_that_cannot_be_written_does_not_disturb(self, bench: Bench) -> None:
+        bench.work_folder.joinpath("replicas").write_text("in the way")
+        server = serve(bench, 2)
+        assert answers(server, 2)
+        wait_for(lambda: server.events("report_not_written"))
+
+
+class TestFaultyDeployments:
+    """A bad version never replaces a good one, and the report says why."""
+
+    def check(self, bench: Bench, server: Server, kind: str, part: str) -> None:
+        report = bench.wait_report(lambda report: report.failure is not None)
+        assert report.failure is not None
+        assert (report.state, report.serving, report.failure.kind) == ("serving", 1, kind)
+        assert part in report.failure.message
+        assert answers(server, 2)
+        assert server.ask("GET", "/readyz").status == 200
+
+    def recover(self, bench: Bench, server: Server) -> None:
+        bench.deploy(bench.publish_scale(5))
+        bench.wait_report(lambda report: report.failure is None and report.state == "serving" and report.serving != 1)
+        assert answers(server, 5)
+
+    def test_a_truncated_file(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        ref = bench.publish_scale(3)
+        file = bench.keep_folder / layout.model("scale", ref.digest) / "model.onnx"
+        file.write_bytes(file.read_bytes()[:-5])
+        bench.deploy(ref)
+        self.check(bench, server, "damaged", "model.onnx")
+        versions = server.ask("GET", "/v1/models/scale").json()["model_version_status"]
+        assert [version["state"] for version in versions] == ["AVAILABLE", "END"]
+        self.recover(bench, server)
+
+    def test_a_file_with_a_wrong_digest(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        ref = bench.publish_scale(3)
+        file = bench.keep_folder / layout.model("scale", ref.digest) / "model.onnx"
+        file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+        bench.deploy(ref)
+        self.check(bench, server, "damaged", "model.onnx")
+        self.recover(bench, server)
+
+    def test_a_manifest_with_a_wrong_digest(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        ref = bench.publish_scale(3)
+        manifest = bench.keep_folder / layout.model_manifest("scale", ref.digest)
+        good = manifest.read_bytes()
+        bench.deploy_by_hand(ref, lambda: manifest.write_bytes(good + b" "))
+        self.check(bench, server, "damaged", "manifest.json")
+        self.recover(bench, server)
+
+    def test_a_version_without_manifest(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        ref = bench.publish_scale(3)
+        manifest = bench.keep_folder / layout.model_manifest("scale", ref.digest)
+        bench.deploy_by_hand(ref, manifest.unlink)
+        self.check(bench, server, "not_found", "manifest.json")
+        self.recover(bench, server)
+
+    def test_a_file_that_is_no_model(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        row = [Spec(name="x", dtype="float32", shape=[None, 3])]
+        bench.deploy(bench.publish(b"no model at all", inputs=row, outputs=row))
+        self.check(bench, server, "deploy", "ONNX Runtime cannot load model.onnx")
+        self.recover(bench, server)
+
+    def test_a_model_that_breaks_its_own_signature(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        row = [Spec(name="other", dtype="int64", shape=[None, 3])]
+        bench.deploy(bench.publish(onnx_models.scale(3), inputs=row, outputs=row))
+        self.check(bench, server, "deploy", "the manifest promises int64")
+
+    def test_a_deployment_record_that_is_not_there(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        bench.point(Current(deployment=7, changed=now(), by="test"))
+        self.check(bench, server, "not_found", "7")
+
+    def test_a_pointer_of_a_newer_schema(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        newer = encode(Current(deployment=2, changed=now(), by="test")).replace(b'"schema": 1', b'"schema": 9')
+        assert b'"schema": 9' in newer
+        bench.keep.put(layout.current(ENDPOINT), newer)
+        self.check(bench, server, "record", "schema 9")
+
+    def test_a_deployment_of_a_newer_schema(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        ref = bench.publish_scale(3)
+        record = Deployment(endpoint=ENDPOINT, number=2, model=ref, created=now(), by="test")
+        bench.keep.create(layout.deployment(ENDPOINT, 2), encode(record).replace(b'"schema": 1', b'"schema": 9'))
+        bench.point(Current(deployment=2, changed=now(), by="test"))
+        self.check(bench, server, "record", "schema 9")
+
+
+class TestUnreachable:
+    def test_what_is_loaded_goes_on_and_follows_again_later(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        away = bench.keep_folder.rename(bench.folder / "away")
+        wait_for(lambda: server.events("bucket_unreachable"))
+        assert answers(server, 2)
+        away.rename(bench.keep_folder)
+        bench.deploy(bench.publish_scale(3))
+        wait_for(lambda: answers(server, 3))
+
+    def test_a_new_replica_begins_with_its_last_copy(self, bench: Bench) -> None:
+        assert serve(bench, 2).stop() == 0
+        away = bench.keep_folder.rename(bench.folder / "away")
+        server = bench.start()
+        server.wait_ready()
+        assert answers(server, 2)
+        away.rename(bench.keep_folder)
+        bench.deploy(bench.publish_scale(3))
+        wait_for(lambda: answers(server, 3))
+
+    def test_a_new_replica_without_a_copy_waits_and_says_why(self, bench: Bench) -> None:
+        bench.deploy(bench.publish_scale(2))
+        away = bench.keep_folder.rename(bench.folder / "away")
+        server = bench.start()
+        report = bench.wait_report(lambda report: report.failure is not None)
+        assert report.failure is not None and report.failure.kind == "unreachable"
+        assert server.ask("GET", "/readyz").status == 503
+        away.rename(bench.keep_folder)
+        server.wait_ready()
+        assert answers(server, 2)
+
+    def test_a_damaged_copy_is_not_used(self, bench: Bench) -> None:
+        assert serve(bench, 2).stop() == 0
+        (copy,) = (bench.folder / "cache").glob("*/model.onnx")
+        copy.write_bytes(b"damaged")
+        server = bench.start()
+        server.wait_ready()
+        assert answers(server, 2)
+
+    @pytest.mark.slow
+    def test_a_bucket_that_never_answers_does_not_hold_the_start(self, bench: Bench) -> None:
+        """The store's own retries take a minute; the copy is served long before."""
+        assert serve(bench, 2).stop() == 0
+        last = bench.folder / "cache" / f"last-{ENDPOINT}.json"
+        assert last.exists()
+        with socket.create_server(("127.0.0.1", 0)) as dead:
+            env = {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{dead.getsockname()[1]}",
+                "AWS_ALLOW_HTTP": "true",
+                "AWS_ACCESS_KEY_ID": "a",
+                "AWS_SECRET_ACCESS_KEY": "b",
+                "AWS_REGION": "eu-west-1",
+            }
+            server = bench.start(endpoint=f"s3://bucket/endpoints/{ENDPOINT}", env=env)
+            server.wait_ready(20)
+            assert answers(server, 2)
+            assert server.stop() == 0
+
+
+class TestProcesses:
+    def test_a_killed_worker_is_answered_for_within_two_seconds(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        os.kill(server.workers[0], signal.SIGKILL)
+        began = time.monotonic()
+        wait_for(lambda: answers(server, 2), 10)
+        assert time.monotonic() - began < 2
+        assert server.process.poll() is None
+        assert len(server.workers) == 2
+
+    def test_newcomers_wait_while_the_only_worker_is_replaced(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        os.kill(server.workers[0], signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(server.workers[0]))
+        assert server.predict(ROWS).json() == {"predictions": [[2.0, 4.0, 6.0]]}
+
+    def test_a_killed_worker_of_two_is_replaced_and_follows(self, bench: Bench) -> None:
+        server = serve(bench, 2, "--workers", "2")
+        os.kill(server.workers[1], signal.SIGKILL)
+        bench.wait_report(lambda report: report.ready_workers == 1)
+        bench.wait_report(lambda report: report.ready_workers == 2)
+        bench.deploy(bench.publish_scale(3))
+        bench.wait_report(lambda report: report.serving == 2 and report.ready_workers == 2)
+        assert all(answers(server, 3) for _ in range(10))
+
+    def test_a_killed_supervisor_takes_its_workers_and_frees_the_port(self, bench: Bench) -> None:
+        server = serve(bench, 2, "--workers", "2")
+        server.process.kill()
+        server.process.wait()
+        wait_for(lambda: not any(psutil.pid_exists(pid) for pid in server.workers), 5, "the workers' end")
+        assert refuses(server.port)
+        again = bench.start("--port", str(server.port))
+        again.wait_ready()
+        assert answers(again, 2)
+
+    def test_a_model_that_kills_its_workers_is_given_up(self, bench: Bench) -> None:
+        """A load that takes more memory than there is ends in a killed worker, not in an error."""
+        server = serve(bench, 2)
+        ref = publish_slow(bench)
+        stop = threading.Event()
+
+        def kill_who_loads() -> None:
+            while not stop.is_set():
+                if len(server.events("loading")) > 1 and not bench_failed():
+                    for pid in server.workers[-1:]:
+                        if psutil.pid_exists(pid):
+                            os.kill(pid, signal.SIGKILL)
+                stop.wait(0.02)
+
+        def bench_failed() -> bool:
+            return bool(server.events("deployment_failed"))
+
+        killer = threading.Thread(target=kill_who_loads)
+        killer.start()
+        try:
+            bench.deploy(ref)
+            report = bench.wait_report(lambda report: report.failure is not None)
+        finally:
+            stop.set()
+            killer.join()
+        assert report.failure is not None and "workers died" in report.failure.message
+        wait_for(lambda: answers(server, 2))
+
+    def test_a_taken_port_is_one_clear_line(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        command = [sys.executable, "-P", "-m", "serving", "--endpoint", f"{bench.keep.url}/endpoints/x"]
+        second = subprocess.run([*command, "--port", str(server.port)], capture_output=True, text=True, timeout=30)
+        assert second.returncode == 6
+        (line,) = second.stderr.splitlines()
+        assert f"port {server.port} of 127.0.0.1 is taken by" in line
+        assert f"process {server.process.pid}" in line or "process" in line
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["--endpoint", "file:///keep/models/x"],
+            ["--endpoint", "ftp://x/endpoints/x"],
+            ["--endpoint", "file:///keep/endpoints/x", "--workers", "0"],
+            ["--endpoint", "file:///keep/endpoints/x", "--queue-rows", "3"],
+            ["--endpoint", "file:///keep/endpoints/x", "--nonsense"],
+        ],
+    )
+    def test_wrong_options_are_one_clear_line(self, options: list[str]) -> None:
+        command = [sys.executable, "-P", "-m", "serving", *options]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert ended.returncode == 3
+        assert len(ended.stderr.splitlines()) == 1
+
+
+class TestEnd:
+    def test_a_request_in_flight_is_answered(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start()
+        server.wait_ready()
+        turns = seconds_of_slow(server, 1.5)
+        got: list[int] = []
+        asking = threading.Thread(target=lambda: got.append(server.predict([[turns]], "slow").status))
+        asking.start()
+        worker = psutil.Process(server.workers[0])
+        wait_for(lambda: len([one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]) > 0)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server.port))
+        assert server.process.poll() is None
+        assert server.process.wait(30) == 0
+        asking.join()
+        assert got == [200]
+
+    def test_what_takes_longer_than_the_drain_is_cut_off(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start("--drain-seconds", "0.3")
+        server.wait_ready()
+        turns = seconds_of_slow(server, 20)
+        asking = threading.Thread(
+            target=lambda: server.try_ask("POST", "/v1/models/slow:predict", {"instances": [[turns]]}, 30)
+        )
+        asking.start()
+        worker = psutil.Process(server.workers[0])
+        wait_for(lambda: len([one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]) > 0)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5
+        asking.join()
+
+    def test_a_second_signal_does_not_wait(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start("--drain-seconds", "60")
+        server.wait_ready()
+        turns = seconds_of_slow(server, 20)
+        asking = threading.Thread(
+            target=lambda: server.try_ask("POST", "/v1/models/slow:predict", {"instances": [[turns]]}, 30)
+        )
+        asking.start()
+        worker = psutil.Process(server.workers[0])
+        wait_for(lambda: len([one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]) > 0)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: server.events("draining"))
+        assert server.stop(signal.SIGINT, 5) == 0
+        asking.join()
+
+    def test_readiness_ends_with_the_signal_while_requests_end(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start()
+        server.wait_ready()
+        held = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        held.request("GET", "/readyz")
+        assert held.getresponse().read() == b'{"status": "ok"}'
+        turns = seconds_of_slow(server, 1.5)
+        asking = threading.Thread(target=lambda: server.predict([[turns]], "slow"))
+        asking.start()
+        worker = psutil.Process(server.workers[0])
+        wait_for(lambda: len([one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]) > 1)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server.port))
+        try:
+            held.request("GET", "/readyz")
+            answer = held.getresponse()
+            assert answer.status == 503
+            assert json.loads(answer.read())["code"] == "draining"
+        except (http.client.HTTPException, OSError):
+            pass  # idle connections are closed 0.3 s after the signal
+        held.close()
+        asking.join()
+        assert server.process.wait(30) == 0
+
+    def test_nothing_is_left(self, bench: Bench) -> None:
+        server = serve(bench, 2, "--workers", "2")
+        assert server.stop() == 0
+        assert not any(psutil.pid_exists(pid) for pid in server.workers)
+        assert refuses(server.port)
+
+
+class TestSwitch:
+    def test_no_request_fails_while_versions_change(self, bench: Bench) -> None:
+        refs = [bench.publish_scale(factor) for factor in (2, 3)]
+        bench.deploy(refs[0])
+        server = bench.start("--workers", "2")
+        server.wait_ready()
+        stop = threading.Event()
+        seen: list[tuple[int, float, str | None]] = []
+
+        def load() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            while not stop.is_set():
+                connection.request("POST", "/v1/models/scale:predict", json.dumps({"instances": ROWS}))
+                answer = connection.getresponse()
+                plain = json.loads(answer.read())
+                seen.append((answer.status, plain["predictions"][0][0], answer.headers["X-Skylift-Model-Version"]))
+            connection.close()
+
+        clients = [threading.Thread(target=load) for _ in range(4)]
+        for client in clients:
+            client.start()
+        try:
+            for turn in range(1, 4):
+                made = bench.deploy(refs[turn % 2])
+                bench.wait_report(lambda report, number=made.number: report.serving == number)  # type: ignore[misc]
+        finally:
+            stop.set()
+            for client in clients:
+                client.join()
+        assert len(seen) > 50
+        assert {status for status, _, _ in seen} == {200}
+        assert {(first, version) for _, first, version in seen} == {(2.0, "1"), (3.0, "2")}
+
+    def test_the_same_version_deployed_again_is_not_loaded_again(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        bench.deploy(bench.keep_ref("scale", 1))
+        bench.wait_report(lambda report: report.serving == 2)
+        assert server.predict(ROWS).headers["X-Skylift-Deployment"] == "2"
+
+    def test_the_version_before_stays_in_the_cache_and_older_ones_go(self, bench: Bench) -> None:
+        server = serve(bench, 2)
+        for factor, number in ((3, 2), (4, 3)):
+            bench.deploy(bench.publish_scale(factor))
+            bench.wait_report(lambda report, number=number: report.serving == number)  # type: ignore[misc]
+        wait_for(lambda: len([one for one in (bench.folder / "cache").iterdir() if one.is_dir()]) == 2)
+        assert answers(server, 4)
+
+
+def test_the_supervisor_imports_nothing_heavy() -> None:
+    code = "import sys, serving.supervisor.program; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {
+        "numpy",
+        "onnxruntime",
+        "tensorflow",
+        "keras",
+        "pydantic",
+        "pulumi",
+        "rich",
+        "uvloop",
+        "httptools",
+        "orjson",
+    }
+    assert not heavy & set(loaded)
+
+
+def test_a_folder_named_serving_beside_the_user_does_not_shadow_ours(tmp_path: Path) -> None:
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "__init__.py").write_text("raise SystemExit('shadowed')")
+    command = [sys.executable, "-P", "-m", "serving", "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert ended.returncode == 0
+    assert "--endpoint" in ended.stdout
