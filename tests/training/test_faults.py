@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from skylift.artifacts import models, runs
+from skylift.artifacts import layout, runs
 
 LONG = {"epochs": 60, "checkpoint_seconds": 0.2}
 """38 steps in each of 60 epochs: a few seconds of training."""
@@ -219,8 +219,7 @@ class TestAtWork:
                 subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def weights(bench: Any, run: str) -> str:
-    """The digest of the published variables."""
-    published = bench.result(run).model
-    manifest = models.read_manifest(bench.keep, models.resolve(bench.keep, f"{published.name}:{published.version}"))
-    return next(entry.sha256 for entry in manifest.files if entry.path == "model.onnx")
+def weights(bench: Any, run: str) -> dict[str, bytes]:
+    """The last checkpoint, byte for byte: weights, seeds, and all that the optimizer remembers."""
+    folder = layout.checkpoint(run, max(bench.saved_steps(run)))
+    return {name: bench.work.get(f"{folder}/{name}.data-00000-of-00001").data for name in ("weights", "state")}

@@ -73,14 +73,16 @@ def _is_over(before: Claim, status: RunStatus | None) -> bool:
 
 def _is_alive(work: Store, before: Claim) -> bool:
     if before.host == host():
-        return psutil.pid_exists(before.pid) and abs(_started(before.pid) - before.pid_started) < 1.0
+        return abs(_started(before.pid) - before.pid_started) < 1.0
     beats = [work.stat(layout.live_status(before.id)), work.stat(layout.live_attempt(before.id, before.attempt))]
     times = [beat.modified for beat in beats if beat is not None]
     return (work.clock() - max(times)).total_seconds() < ALIVE_SECONDS if times else False
 
 
 def _started(pid: int) -> float:
+    """When the process began; 0 where there is none, or only its entry that nobody has waited for yet."""
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return 0.0
