@@ -81,6 +81,7 @@ class Bench:
     """Runs in two buckets of their own. Everything that it starts it ends."""
 
     folder: Path
+    recipe: str = TINY
     keep: Store = field(init=False)
     work: Store = field(init=False)
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Bench:
     ) -> str:
         """Write a run.json; the run's id."""
         if code is None and recipe == "tiny":
-            code = self.code({"tiny.py": TINY})
+            code = self.code({"tiny.py": self.recipe})
         spec = RunSpec(
             id=runs.next_run_id(self.keep, datetime.now(UTC)),
             created=now(),

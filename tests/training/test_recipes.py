@@ -158,9 +158,7 @@ class TestProgram:
         assert done.stderr.strip() == "[]"
 
     def test_a_users_file_is_described_and_its_chatter_is_no_part_of_the_json(self, tmp_path: Path, bench: Any) -> None:
-        from tests.training.conftest import TINY  # the recipe of the fault tests
-
-        (tmp_path / "mine.py").write_text("print('importing')\n" + TINY)
+        (tmp_path / "mine.py").write_text("print('importing')\n" + bench.recipe)
         done = recipes("--file", "mine.py", "--json", cwd=tmp_path)
         assert json.loads(done.stdout)["task"]["labels"] == ["low", "high"]
 

@@ -165,7 +165,7 @@ def evaluate(learner: Learner, split: Split, task: Task) -> dict[str, float]:
     return learner.evaluated.means()
 
 
-def test(learner: Learner, split: Split, task: Task) -> tuple[dict[str, float], Array]:
+def evaluate_rows(learner: Learner, split: Split, task: Task) -> tuple[dict[str, float], Array]:
     """Loss and metrics, and the outputs of every row, `[rows, …] float32`."""
     learner.evaluated.reset()
     outputs = [learner.eval_step(x, y).numpy() for x, y in batches.in_order(split, task, EVAL_ROWS)]

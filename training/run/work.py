@@ -24,7 +24,7 @@ from training.loop.learner import Learner
 from training.loop.progress import Progress
 from training.loop.settings import LoopSettings
 from training.loop.stopping import StopSignal
-from training.loop.train import Training, test
+from training.loop.train import Training, evaluate_rows
 from training.recipes.hyperparameters import fill
 from training.recipes.loading import LoadedRecipe, bundled, from_code
 from training.report.html import Facts, render
@@ -148,7 +148,7 @@ class Work:
 
     def _finish(self, tf: Any, learner: Learner, data: Data, task: Task) -> Succeeded:
         self.tell("testing")
-        means, outputs = test(learner, data.test, task)
+        means, outputs = evaluate_rows(learner, data.test, task)
         metrics = {name: round(value, 6) for name, value in means.items()}
         self._events.write("test", step=self.progress.step, epoch=self.progress.epoch, metrics=metrics)
         print("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
