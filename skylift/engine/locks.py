@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from dataclasses import dataclass
@@ -49,6 +50,18 @@ def clear_stale(url: str, stack: str) -> list[Lock]:
     for lock in stale:
         lock.path.unlink(missing_ok=True)
     return stale
+
+
+def end_orphans(root: Path) -> None:
+    """End language hosts of this project whose engine is dead: they would notice only after some minutes."""
+    import psutil
+
+    for pid, birth in processes.by_argument(f"-root={root}"):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            parent = process.parent()
+            if process.name().startswith("pulumi-lang") and (parent is None or "pulumi" not in parent.name()):
+                processes.end(pid, birth)
 
 
 def _is_engine(pid: int) -> bool:

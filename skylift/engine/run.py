@@ -152,7 +152,8 @@ class Engine:
         url = self._environment()["PULUMI_BACKEND_URL"]
         deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
-            locks.clear_stale(url, self.stack)
+            if locks.clear_stale(url, self.stack):
+                locks.end_orphans(self.project.root)
             try:
                 return self._once(verb, arguments, on_event)
             except SkyliftError as error:

@@ -68,6 +68,11 @@ def stop(pid: int, birth: str, *, grace: float) -> None:
     wait_until(lambda: not any(alive(other, its_birth) for other, its_birth in members), 10)
 
 
+def end(pid: int, birth: str) -> None:
+    """Kill one process, if it is still the one that was born so."""
+    _send(pid, birth, signal.SIGKILL)
+
+
 def _send(pid: int, birth: str, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if alive(pid, birth):

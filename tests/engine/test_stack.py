@@ -304,12 +304,15 @@ def test_when_only_the_engine_is_killed_its_plugins_end_too(project: Project, tm
     left = _supervisor(project)
     family = [child for child in psutil.Process(first.pid).children(recursive=True) if child.pid != left[0]]
     (engine,) = [child for child in family if child.name() == "pulumi"]
+    hosts = [child for child in family if child.name() == "pulumi-language-python"]
     engine.kill()
     first.communicate()
     (tmp_path / "not-ready").unlink()
-    _, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs([child for child in family if child not in hosts], timeout=20)
     assert [child.cmdline() for child in alive] == []
     Engine(project, "local").up()
+    _, alive = psutil.wait_procs(hosts, timeout=5)
+    assert [child.cmdline() for child in alive] == [], "and the language host with the next up"
     assert not Engine(project, "local").up().changed
 
 
