@@ -444,6 +444,39 @@ class TestEnd:
         assert refuses(server.port)
 
 
+class TestLoad:
+    def test_a_full_queue_is_429_and_says_when_to_try_again(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start("--queue-rows", "2", "--max-batch-rows", "1")
+        server.wait_ready()
+        turns = seconds_of_slow(server, 0.4)
+        answers_: list[tuple[int, str | None]] = []
+
+        def ask() -> None:
+            answer = server.predict([[turns]], "slow")
+            answers_.append((answer.status, answer.headers["Retry-After"]))
+
+        asking = [threading.Thread(target=ask) for _ in range(8)]
+        for one in asking:
+            one.start()
+        for one in asking:
+            one.join()
+        assert {status for status, _ in answers_} == {200, 429}
+        assert {after for status, after in answers_ if status == 429} == {"1"}
+
+    def test_health_answers_while_the_model_computes(self, bench: Bench) -> None:
+        bench.deploy(publish_slow(bench))
+        server = bench.start()
+        server.wait_ready()
+        turns = seconds_of_slow(server, 1.5)
+        asking = threading.Thread(target=lambda: server.predict([[turns]], "slow"))
+        asking.start()
+        began = time.monotonic()
+        assert server.ask("GET", "/healthz").status == 200
+        assert time.monotonic() - began < 1
+        asking.join()
+
+
 class TestSwitch:
     def test_no_request_fails_while_versions_change(self, bench: Bench) -> None:
         refs = [bench.publish_scale(factor) for factor in (2, 3)]
