@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from skylift.artifacts import layout, objects
 from skylift.artifacts.records import IndexPage, RunSummary
@@ -72,17 +73,17 @@ def write_pages(
         summarise: reads runs, in the given order.
     """
     written = 0
-    while True:
-        rest = tail(keep)
-        old = list(_old(rest, now - margin))[:page_size]
-        if len(old) < page_size:
-            return written
+    rest = tail(keep)
+    while len(old := list(islice(_old(rest, now - margin), page_size))) == page_size:
         page = IndexPage(page=rest.page, runs=list(summarise(old)))
         try:
             objects.create(keep, layout.runs_index_page(rest.page), page)
-            written += 1
         except ObjectExistsError:
-            continue  # somebody else wrote it; look again
+            rest = tail(keep)  # somebody else wrote it; look again
+        else:
+            written += 1
+            rest = Tail(rest.page + 1, {run_id: found for run_id, found in rest.runs.items() if run_id > old[-1]})
+    return written
 
 
 def _old(rest: Tail, limit: datetime) -> Iterator[str]:

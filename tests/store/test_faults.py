@@ -130,6 +130,37 @@ class TestKilledWriter:
         assert files_below(tmp_path) == ["a"]
 
 
+class TestTokens:
+    def test_a_clock_that_jumps_back_gives_no_token_twice(self, tmp_path: Path) -> None:
+        """A token is inode, time and size; the inode comes back, and so would the time."""
+        store = open_store(tmp_path.as_uri())
+        store.create("a", b"1")
+        ahead = (tmp_path / "a").stat().st_mtime + 3600
+        os.utime(tmp_path / "a", (ahead, ahead))
+        times = []
+        for _ in range(3):
+            found = store.stat("a")
+            assert found is not None
+            times.append(found.modified)
+            store.replace("a", b"1", found.token)
+        assert times == sorted(set(times))
+
+    def test_another_writers_staged_file_is_left_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It took the name in the moment after ours had moved to its place."""
+        move, taken = Path.replace, []
+
+        def move_and_lose_the_name(self: Path, target: Path) -> Path:
+            moved = move(self, target)
+            self.write_bytes(b"of another writer")
+            taken.append(self)
+            return moved
+
+        monkeypatch.setattr(Path, "replace", move_and_lose_the_name)
+        write_whole(tmp_path / "a", [b"ours"])
+        assert [path.read_bytes() for path in taken] == [b"of another writer"]
+        assert (tmp_path / "a").read_bytes() == b"ours"
+
+
 class TestRetries:
     def test_until_the_store_answers_with_growing_pauses(self) -> None:
         pauses: list[float] = []
