@@ -133,13 +133,13 @@ def taken(host: str, port: int, folder: Path, setting: str) -> MachineError | No
     """What is wrong with listening there, or None: free, or held by this endpoint's own processes."""
     if port == 0 or processes.port_free(host, port):
         return None
-    holder = processes.holder(port)
     record = read_record(folder)
     own = {pid for pid, _ in processes.by_argument(str(folder / "cache"))}
     if record is not None and processes.born(record.pid) in (None, record.born):
         own |= {record.pid, *(pid for pid, _ in processes.session(record.pid))}
-    if holder is not None and holder[0] in own:
+    if any(processes.listens(pid, port) for pid in own):
         return None
+    holder = processes.holder(port)
     return MachineError(
         f"port {port} of {host} is taken{_by(port)}",
         hint=f"set {setting} to a free port, or to 0 to have one chosen; or end what holds it",
@@ -183,7 +183,7 @@ def _start(spec: Spec, port: int) -> ProcessRecord:
             start_new_session=True,
             env=_environment(),
         )
-    _children[:] = [child for child in [*_children, process] if child.poll() is None]
+    _children.append(process)
     birth = processes.born(process.pid) or "ended"
     record = ProcessRecord(pid=process.pid, born=birth, host=spec.host, port=port, spec=asdict(spec))
     write_record(spec.path, record)
@@ -248,6 +248,7 @@ def _alone(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        _children[:] = [child for child in _children if child.poll() is None]
         os.close(descriptor)
 
 

@@ -36,8 +36,9 @@ def environment(
         return variables
     url = project.backend_url(stack)
     variables |= {"PULUMI_BACKEND_URL": url, "SKYLIFT_BACKEND_URL": url, "PULUMI_STACK": stack}
-    if "PULUMI_CONFIG_PASSPHRASE" not in os.environ and "PULUMI_CONFIG_PASSPHRASE_FILE" not in os.environ:
-        variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(project.passphrase_file())
+    if not _own_passphrase():
+        path = str(project.passphrase_file())
+        variables |= {"PULUMI_CONFIG_PASSPHRASE_FILE": path, "SKYLIFT_PASSPHRASE_FILE": path}
     if project.unchecked(stack).get("target") == "local":
         variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"  # it needs no plugin but Python's own
     if create:
@@ -63,6 +64,14 @@ def state_file(url: str, stack: str) -> Path | None:
         return None
     names = (folder / "stacks" / NAME / f"{stack}.json", folder / "stacks" / NAME / f"{stack}.json.gz")
     return next((path for path in names if path.is_file()), None)
+
+
+def _own_passphrase() -> bool:
+    """Whether the user chose one. A file that `skylift env` named, perhaps for another project, is no choice of the user's."""
+    named = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    return "PULUMI_CONFIG_PASSPHRASE" in os.environ or bool(
+        named and named != os.environ.get("SKYLIFT_PASSPHRASE_FILE")
+    )
 
 
 def _path(first: list[Path]) -> str:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _PROC = Path("/proc/self/stat")
 
@@ -118,10 +119,24 @@ def holder(port: int) -> tuple[int, str] | None:
 
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections(kind="tcp"):
-            address = connection.laddr or None
-            if connection.status == psutil.CONN_LISTEN and connection.pid and address and address.port == port:
+            if _listens_on(connection, port) and connection.pid:
                 return connection.pid, psutil.Process(connection.pid).name()
     return None
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process of this user listens on a port; unlike `holder`, any system answers that."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.Process(pid).net_connections(kind="tcp"):
+            if _listens_on(connection, port):
+                return True
+    return False
+
+
+def _listens_on(connection: Any, port: int) -> bool:
+    return connection.status == "LISTEN" and getattr(connection.laddr, "port", None) == port
 
 
 def by_argument(text: str) -> list[tuple[int, str]]:
