@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,32 +191,36 @@ class TestAtWork:
         assert bench.result(run).failure.hint
 
     @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small file system")
+    @pytest.mark.parametrize("full", ["bucket", "scratch"])
     def test_a_full_disk_stops_with_a_clear_error_and_the_run_goes_on_when_there_is_room(
-        self, bench: Any, tmp_path: Path
+        self, bench: Any, small: Path, full: str
     ) -> None:
-        small = tmp_path / "small"
-        small.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=220k", "tmpfs", str(small)], check=False)
-        if mounted.returncode:
-            pytest.skip("mounting is not allowed here")
-        try:
-            run = bench.ask(hp=LONG, work=f"file://{small}")
-            (small / "ballast").write_bytes(b"x" * 150_000)
-            code, printed = bench.run(run)
-            assert code == 6, printed
-            assert "the disk is full" in printed
-            assert "Traceback" not in printed
-            assert bench.result(run) is None
-            for manifest in small.glob("checkpoints/*/*/manifest.json"):
-                assert {"weights.index", "state.index"} <= {path.name for path in manifest.parent.iterdir()}
-            (small / "ballast").unlink()
-            subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-            code, printed = bench.run(run)
-            assert code == 0, printed
-            assert bench.result(run).epochs == 60
-        finally:
-            with contextlib.suppress(subprocess.CalledProcessError):
-                subprocess.run(["umount", "-l", str(small)], check=True)
+        where = {"work": f"file://{small}"} if full == "bucket" else {}
+        run = bench.ask(hp=LONG, **where)
+        (small / "ballast").write_bytes(b"x" * (150_000 if full == "bucket" else 190_000))
+        code, printed = bench.run(run, {} if full == "bucket" else {"TMPDIR": str(small)})
+        assert code == 6, printed
+        assert "the disk is full" in printed
+        assert "Traceback" not in printed
+        assert bench.result(run) is None
+        assert all((step / "manifest.json").is_file() for step in bench.folder.glob("*/checkpoints/*/*"))
+        (small / "ballast").unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        code, printed = bench.run(run)
+        assert code == 0, printed
+        assert bench.result(run).epochs == 60
+        assert "disk is full" in bench.log(run) or full == "bucket"
+
+
+@pytest.fixture
+def small(bench: Any) -> Iterator[Path]:
+    """A file system of 220 KiB beside the buckets."""
+    folder: Path = bench.folder / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=220k", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def weights(bench: Any, run: str) -> dict[str, bytes]:

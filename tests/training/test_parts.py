@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -123,6 +124,13 @@ class TestClaim:
         dead = msgspec.structs.replace(first, attempt=2, pid_started=first.pid_started - 100)
         bench.work.create(layout.live_attempt(first.id, 2), encode(dead))
         assert claim(bench.work, first.id).attempt == 3
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps the time of day of a start")
+    def test_a_clock_that_jumps_kills_no_holder(self, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        claim(bench.work, "20260101t000000-abcdef")
+        monkeypatch.setattr("psutil.Process.create_time", lambda self: 1.0)  # counted from a boot time that has moved
+        with pytest.raises(ConflictError):
+            claim(bench.work, "20260101t000000-abcdef")
 
     def test_a_holder_elsewhere_lives_as_long_as_it_beats_by_the_stores_clock(
         self, bench: Any, monkeypatch: pytest.MonkeyPatch

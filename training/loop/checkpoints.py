@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from skylift.artifacts import layout
 from skylift.artifacts.records import decode, encode
 from skylift.artifacts.transfer import download_folder, hash_folder, upload_folder
-from skylift.errors import CredentialsError, MachineError, RecipeError
+from skylift.errors import CredentialsError, MachineError, RecipeError, SkyliftError
 from skylift.store import ObjectExistsError, ObjectNotFoundError, Store
 from training.loop.learner import Learner
 from training.loop.progress import Checkpoint, Progress
@@ -51,6 +52,12 @@ class Checkpoints:
             self._work.create(f"{prefix}/{layout.MANIFEST}", encode(manifest))
         except ObjectExistsError:
             return
+        except SkyliftError:
+            with suppress(
+                SkyliftError
+            ):  # what there is of it would only take the room that the status and the log need
+                self._work.delete([stat.key for stat in self._work.names(prefix)])
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._thin(progress)

@@ -54,7 +54,7 @@ def check_model(recipe: str, model: Any, data: Data, task: Task) -> None:
     Raises:
         RecipeError: it is no Keras model, cannot be called so, or its output has another shape or another last layer.
     """
-    if not (hasattr(model, "trainable_variables") and callable(model)):
+    if not (hasattr(model, "count_params") and callable(model)):
         _raise(recipe, "build", [f"returned {type(model).__name__}, not a keras.Model"])
     rows = np.arange(min(2, data.train.rows))
     x = batches.inputs_of(data.train, task.inputs, rows)

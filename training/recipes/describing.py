@@ -28,6 +28,8 @@ def choose(name: str | None, file: Path | None, root: Path | None, module: str |
         if not file.is_file():
             raise RecipeError(f"there is no recipe file {file}", hint="check the path")
         return [from_code(file.parent, file.stem)]
+    if (root is None) != (module is None):
+        raise RecipeError("--code-root and --module go together", hint="give both, or --file")
     if root is not None and module is not None:
         return [from_code(root, module)]
     return [bundled(each) for each in ([name] if name else BUNDLED)]

@@ -53,7 +53,8 @@ def _outcome(work: Work) -> Outcome:
     try:
         return work.do()
     except Stopped:
-        return Saved(step=work.progress.step, epoch=work.progress.epoch)
+        progress = work.progress
+        return Saved(step=progress.step, epoch=progress.epoch, hyperparameters=work.hyperparameters)
     except _HINDRANCES as error:
         return Hindered.by(error)
     except SkyliftError as error:

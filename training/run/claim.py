@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 
@@ -16,6 +17,8 @@ from skylift.store import ObjectExistsError, Store
 ALIVE_SECONDS = 30.0
 """A holder elsewhere that has not beaten for so long, by the store's clock, is dead. The beat is 5 s."""
 
+_PROC = Path("/proc/self")
+
 
 class Claim(Record, frozen=True, kw_only=True):
     """live/<run>/attempts/<n>.json."""
@@ -26,7 +29,7 @@ class Claim(Record, frozen=True, kw_only=True):
     host: str
     pid: int
     pid_started: float
-    """By the host's clock [s]: tells the process from a later one of the same number."""
+    """Tells the process from a later one of the same number."""
 
 
 def claim(work: Store, run_id: str) -> Claim:
@@ -73,14 +76,23 @@ def _is_over(before: Claim, status: RunStatus | None) -> bool:
 
 def _is_alive(work: Store, before: Claim) -> bool:
     if before.host == host():
-        return abs(_started(before.pid) - before.pid_started) < 1.0
+        return _started(before.pid) == before.pid_started != 0.0
     beats = [work.stat(layout.live_status(before.id)), work.stat(layout.live_attempt(before.id, before.attempt))]
     times = [beat.modified for beat in beats if beat is not None]
     return (work.clock() - max(times)).total_seconds() < ALIVE_SECONDS if times else False
 
 
 def _started(pid: int) -> float:
-    """When the process began; 0 where there is none, or only its entry that nobody has waited for yet."""
+    """When the process began; 0 where there is none, or only its entry that nobody has waited for yet.
+
+    On Linux in clock ticks since boot, for psutil's time of day moves when somebody sets the clock.
+    """
+    if _PROC.is_dir():
+        try:
+            fields = (_PROC.parent / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0
+        return 0.0 if fields[0] in "ZX" else float(fields[19])
     try:
         process = psutil.Process(pid)
         return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()

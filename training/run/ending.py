@@ -6,6 +6,8 @@ import signal
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from skylift.artifacts import runs
 from skylift.artifacts.records import Cancel, Failure, RunResult, RunSpec, State, now
 from skylift.store import Store
@@ -51,8 +53,7 @@ def judge(ended: Ended, spec: RunSpec, started: datetime, attempt: int, masker: 
     if failed is not None:
         return _failed(failed, base, masker)
     if ended.cancel is not None:
-        why = f": {ended.cancel.why}" if ended.cancel.why else ""
-        return Report("cancelled", codes.CANCELLED, f"cancelled by {ended.cancel.by}{why}", result=base)
+        return _cancelled(ended.cancel, outcome, base)
     if isinstance(outcome, Hindered):
         return Report("preempted", outcome.exit_code, masker.text(outcome.message), masker.text(outcome.hint))
     return Report("preempted", codes.SAVED, _why_saved(ended), "the same command goes on from the newest checkpoint")
@@ -71,17 +72,14 @@ def write(report: Report, keep: Store, status: LiveStatus, output: OutputPump) -
 
 
 def _succeeded(outcome: Succeeded, base: RunResult) -> Report:
-    result = RunResult(
-        id=base.id,
+    result = replace(
+        base,
         state="succeeded",
-        started=base.started,
-        ended=base.ended,
         steps=outcome.steps,
         epochs=outcome.epochs,
         metrics=outcome.metrics,
         hyperparameters=outcome.hyperparameters,
         model=outcome.model,
-        attempts=base.attempts,
     )
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
     message = f"model {outcome.model.name} version {outcome.model.version}, on the test split {numbers}"
@@ -91,18 +89,24 @@ def _succeeded(outcome: Succeeded, base: RunResult) -> Report:
 def _failed(outcome: Failed, base: RunResult, masker: Masker) -> Report:
     failure = outcome.failure
     masked = Failure(kind=failure.kind, message=masker.text(failure.message), hint=masker.text(failure.hint))
-    result = RunResult(
-        id=base.id,
+    result = replace(
+        base,
         state="failed",
-        started=base.started,
-        ended=base.ended,
         steps=outcome.steps,
         epochs=outcome.epochs,
         hyperparameters=outcome.hyperparameters,
         failure=masked,
-        attempts=base.attempts,
     )
     return Report("failed", codes.FAILED, masked.message, masked.hint, result)
+
+
+def _cancelled(cancel: Cancel, outcome: Outcome | None, base: RunResult) -> Report:
+    result = base
+    if isinstance(outcome, Saved):
+        steps, epochs = outcome.step, outcome.epoch
+        result = replace(base, steps=steps, epochs=epochs, hyperparameters=outcome.hyperparameters)
+    why = f": {cancel.why}" if cancel.why else ""
+    return Report("cancelled", codes.CANCELLED, f"cancelled by {cancel.by}{why}", result=result)
 
 
 def _unsaid_failure(ended: Ended) -> Failed | None:
@@ -118,7 +122,7 @@ def _unsaid_failure(ended: Ended) -> Failed | None:
 
 def _why_saved(ended: Ended) -> str:
     if isinstance(ended.outcome, Saved):
-        return f"stopped as asked after step {ended.outcome.step}, in epoch {ended.outcome.epoch + 1}; saved"
+        return f"stopped as asked after step {ended.outcome.step}; saved"
     if ended.code is None:
         return "stopped as asked before it began"
     if ended.was_asked:

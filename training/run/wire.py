@@ -56,6 +56,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True, tag="saved"):
 
     step: int
     epoch: int
+    hyperparameters: dict[str, Any] = {}
 
 
 Outcome = Succeeded | Failed | Hindered | Saved

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from skylift import __version__
 from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
 from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, RunSpec, now
@@ -80,6 +80,7 @@ class Work:
             self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - since
         self._stage = (text, time.monotonic())
         self._sender.send(Stage(text=text))
+        self._stop.check()  # for a stop that some library's `except:` has swallowed
         if text:
             self._events.write("stage", step=self.progress.step, epoch=self.progress.epoch, text=text)
 
@@ -219,5 +220,5 @@ class Work:
             metrics=metrics,
             formats=exported.formats,
             files=[],
-            skylift=__version__,
+            skylift=version("skylift"),
         )
