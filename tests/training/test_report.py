@@ -130,7 +130,7 @@ def test_classification_shows_confusion_scores_and_pictures_of_mistakes() -> Non
 def test_regression_shows_predicted_against_true_and_the_largest_errors_with_their_columns() -> None:
     text = render(facts(KINDS["table"]))
     assert "Predicted against true" in text and "Largest errors" in text
-    assert "true [°C]" in text and re.search(r"age \d+\.?\d*, mass", text)
+    assert "true [°C]" in text and "predicted [°C]" in text and re.search(r"age \d+\.?\d*, mass", text)
     assert "Confusion matrix" not in text
 
 

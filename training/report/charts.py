@@ -71,7 +71,9 @@ def scatter(title: str, across: Sequence[float], up: Sequence[float], labels: tu
         f'<circle class="dot" cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="3"><title>{_short(a)}, {_short(b)}</title></circle>'
         for a, b in pairs
     ]
-    return _svg(title, [_frame(x, y, x.ticks(), labels[0]), same, *dots])
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    upward = f'<text transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">{escape(labels[1])}</text>'
+    return _svg(title, [_frame(x, y, x.ticks(), labels[0]), upward, same, *dots])
 
 
 def _line(series: Series, x: Axis, y: Axis, number: int) -> str:
