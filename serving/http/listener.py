@@ -77,10 +77,12 @@ class Listener:
             if self.now() >= ends:
                 break
             await asyncio.sleep(0.02)
-        left = list(self._connections)
-        for connection in left:
-            connection.abort()
-        return not left
+        is_all = not self._connections
+        while self._connections or self._opening:
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next turn
+        return is_all
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)

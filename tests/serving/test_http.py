@@ -20,9 +20,9 @@ from tests.serving.waiting import refuses, wait_for
 LIMITS = Limits(
     header_bytes=2048,
     body_bytes=100_000,
-    header_seconds=1.0,
-    stall_seconds=1.0,
-    idle_seconds=1.5,
+    header_seconds=0.5,
+    stall_seconds=0.5,
+    idle_seconds=0.7,
     connections=3,
     pipelined=4,
 )

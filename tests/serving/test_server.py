@@ -92,6 +92,7 @@ class TestReadiness:
         server.wait_ready()
         assert server.predict(ROWS).json() == {"predictions": [[2.0, 4.0, 6.0]]}
 
+    @pytest.mark.slow
     def test_a_start_with_a_deployment_that_cannot_load_stays_unready(self, bench: Bench) -> None:
         ref = bench.publish_scale(2)
         bench.deploy(ref)
@@ -120,6 +121,7 @@ class TestReport:
         assert server.stop() == 0
         assert bench.report() is None
 
+    @pytest.mark.slow
     def test_a_work_bucket_that_cannot_be_written_does_not_disturb(self, bench: Bench) -> None:
         bench.work_folder.joinpath("replicas").write_text("in the way")
         server = serve(bench, 2)
@@ -163,6 +165,7 @@ class TestFaultyDeployments:
         self.check(bench, server, "damaged", "model.onnx")
         self.recover(bench, server)
 
+    @pytest.mark.slow
     def test_a_manifest_with_a_wrong_digest(self, bench: Bench) -> None:
         server = serve(bench, 2)
         ref = bench.publish_scale(3)
@@ -180,6 +183,7 @@ class TestFaultyDeployments:
         self.check(bench, server, "not_found", "manifest.json")
         self.recover(bench, server)
 
+    @pytest.mark.slow
     def test_a_file_that_is_no_model(self, bench: Bench) -> None:
         server = serve(bench, 2)
         row = [Spec(name="x", dtype="float32", shape=[None, 3])]
@@ -187,12 +191,14 @@ class TestFaultyDeployments:
         self.check(bench, server, "deploy", "ONNX Runtime cannot load model.onnx")
         self.recover(bench, server)
 
+    @pytest.mark.slow
     def test_a_model_that_breaks_its_own_signature(self, bench: Bench) -> None:
         server = serve(bench, 2)
         row = [Spec(name="other", dtype="int64", shape=[None, 3])]
         bench.deploy(bench.publish(onnx_models.scale(3), inputs=row, outputs=row))
         self.check(bench, server, "deploy", "the manifest promises int64")
 
+    @pytest.mark.slow
     def test_a_deployment_record_that_is_not_there(self, bench: Bench) -> None:
         server = serve(bench, 2)
         bench.point(Current(deployment=7, changed=now(), by="test"))
@@ -205,6 +211,7 @@ class TestFaultyDeployments:
         bench.keep.put(layout.current(ENDPOINT), newer)
         self.check(bench, server, "record", "schema 9")
 
+    @pytest.mark.slow
     def test_a_deployment_of_a_newer_schema(self, bench: Bench) -> None:
         server = serve(bench, 2)
         ref = bench.publish_scale(3)
@@ -234,6 +241,7 @@ class TestUnreachable:
         bench.deploy(bench.publish_scale(3))
         wait_for(lambda: answers(server, 3))
 
+    @pytest.mark.slow
     def test_a_new_replica_without_a_copy_waits_and_says_why(self, bench: Bench) -> None:
         bench.deploy(bench.publish_scale(2))
         away = bench.keep_folder.rename(bench.folder / "away")
@@ -245,6 +253,7 @@ class TestUnreachable:
         server.wait_ready()
         assert answers(server, 2)
 
+    @pytest.mark.slow
     def test_a_damaged_copy_is_not_used(self, bench: Bench) -> None:
         assert serve(bench, 2).stop() == 0
         (copy,) = (bench.folder / "cache").glob("*/model.onnx")
@@ -289,6 +298,7 @@ class TestProcesses:
         wait_for(lambda: not psutil.pid_exists(server.workers[0]))
         assert server.predict(ROWS).json() == {"predictions": [[2.0, 4.0, 6.0]]}
 
+    @pytest.mark.slow
     def test_a_killed_worker_of_two_is_replaced_and_follows(self, bench: Bench) -> None:
         server = serve(bench, 2, "--workers", "2")
         os.kill(server.workers[1], signal.SIGKILL)
@@ -308,31 +318,17 @@ class TestProcesses:
         again.wait_ready()
         assert answers(again, 2)
 
+    @pytest.mark.slow
     def test_a_model_that_kills_its_workers_is_given_up(self, bench: Bench) -> None:
         """A load that takes more memory than there is ends in a killed worker, not in an error."""
         server = serve(bench, 2)
-        ref = publish_slow(bench)
-        stop = threading.Event()
-
-        def kill_who_loads() -> None:
-            while not stop.is_set():
-                if len(server.events("loading")) > 1 and not bench_failed():
-                    for pid in server.workers[-1:]:
-                        if psutil.pid_exists(pid):
-                            os.kill(pid, signal.SIGKILL)
-                stop.wait(0.02)
-
-        def bench_failed() -> bool:
-            return bool(server.events("deployment_failed"))
-
-        killer = threading.Thread(target=kill_who_loads)
-        killer.start()
-        try:
-            bench.deploy(ref)
-            report = bench.wait_report(lambda report: report.failure is not None)
-        finally:
-            stop.set()
-            killer.join()
+        os.kill(server.workers[0], signal.SIGSTOP)  # it takes the order, and is gone before it can carry it out
+        bench.deploy(bench.publish_scale(3))
+        wait_for(lambda: len(server.events("loading")) == 2)
+        os.kill(server.workers[0], signal.SIGKILL)
+        wait_for(lambda: len(server.workers) == 2)
+        os.kill(server.workers[1], signal.SIGKILL)
+        report = bench.wait_report(lambda report: report.failure is not None)
         assert report.failure is not None and "workers died" in report.failure.message
         wait_for(lambda: answers(server, 2))
 
@@ -380,6 +376,7 @@ class TestEnd:
         asking.join()
         assert got == [200]
 
+    @pytest.mark.slow
     def test_what_takes_longer_than_the_drain_is_cut_off(self, bench: Bench) -> None:
         bench.deploy(publish_slow(bench))
         server = bench.start("--drain-seconds", "0.3")
@@ -412,6 +409,7 @@ class TestEnd:
         assert server.stop(signal.SIGINT, 5) == 0
         asking.join()
 
+    @pytest.mark.slow
     def test_readiness_ends_with_the_signal_while_requests_end(self, bench: Bench) -> None:
         bench.deploy(publish_slow(bench))
         server = bench.start()
@@ -464,6 +462,7 @@ class TestLoad:
         assert {status for status, _ in answers_} == {200, 429}
         assert {after for status, after in answers_ if status == 429} == {"1"}
 
+    @pytest.mark.slow
     def test_health_answers_while_the_model_computes(self, bench: Bench) -> None:
         bench.deploy(publish_slow(bench))
         server = bench.start()
@@ -510,12 +509,14 @@ class TestSwitch:
         assert {status for status, _, _ in seen} == {200}
         assert {(first, version) for _, first, version in seen} == {(2.0, "1"), (3.0, "2")}
 
+    @pytest.mark.slow
     def test_the_same_version_deployed_again_is_not_loaded_again(self, bench: Bench) -> None:
         server = serve(bench, 2)
         bench.deploy(bench.keep_ref("scale", 1))
         bench.wait_report(lambda report: report.serving == 2)
         assert server.predict(ROWS).headers["X-Skylift-Deployment"] == "2"
 
+    @pytest.mark.slow
     def test_the_version_before_stays_in_the_cache_and_older_ones_go(self, bench: Bench) -> None:
         server = serve(bench, 2)
         for factor, number in ((3, 2), (4, 3)):
