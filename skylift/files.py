@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from skylift.errors import InputError
 
@@ -52,6 +53,17 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def open_alone(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading and appending, made where there is none; other processes and threads that want it wait."""
+    while True:
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(file.fileno(), path):  # else whoever held it has moved it away
+                yield file
+                return
 
 
 @contextlib.contextmanager

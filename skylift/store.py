@@ -312,7 +312,16 @@ class Store:
             self._raise(error, source, "copy")
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects; those that are gone already do not matter."""
+        """Remove objects, in any order; those that are gone already do not matter."""
+        if self.folder is None and len(keys) > 1:
+            try:
+                obstore.delete(self._raw, list(keys))  # in bulk where the cloud can
+            except FileNotFoundError:
+                pass  # then one by one
+            except Exception as error:
+                self._raise(error, keys[0], "delete")
+            else:
+                return
         for key in keys:
             try:
                 obstore.delete(self._raw, key)

@@ -14,12 +14,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from os import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from skylift.artifacts.objects import DamagedError, each
 from skylift.artifacts.records import FileEntry
 from skylift.errors import InputError, NotFoundError
-from skylift.files import PIECE
+from skylift.files import PIECE, open_alone
 from skylift.store import COPY_LIMIT, ObjectNotFoundError, Stat, Store, check_key, retried, translate
 
 Progress = Callable[[int, int, str], None]
@@ -193,44 +195,69 @@ def _fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
         for old in set(target.parent.glob(f".{_escaped(target.name)}.*.part")) - {part}:
             old.unlink(missing_ok=True)  # of an object that is no longer there
-        if _grow(store, found, entry, part, meter, ranges) != entry.sha256:
-            part.unlink(missing_ok=True)
-            raise DamagedError(
-                f"{store.where(found.key)} is damaged: its bytes do not hash to what was published",
-                hint="remove the version and publish it again, or restore the object from an older version of the bucket",
-                details={"files": [entry.path]},
-            )
-        part.replace(target)
+        with open_alone(part) as file:
+            if not _is_whole(target, entry):  # else another process brought it while this one waited
+                _complete(store, found, entry, file, meter, ranges)
+                part.replace(target)
+            else:
+                part.unlink()
+                meter.add(entry.size, entry.path)
+    except DamagedError:
+        part.unlink(missing_ok=True)
+        raise
     except OSError as error:
         raise translate(error, str(target), "write") from error
 
 
-def _grow(store: Store, found: Stat, entry: FileEntry, part: Path, meter: _Meter, ranges: ThreadPoolExecutor) -> str:
+def _complete(
+    store: Store, found: Stat, entry: FileEntry, file: BinaryIO, meter: _Meter, ranges: ThreadPoolExecutor
+) -> None:
+    has_begun = file.seek(0, SEEK_END) > 0
+    if _grow(store, found, entry, file, meter, ranges) == entry.sha256:
+        return
+    if has_begun:  # what an earlier attempt left may be what is wrong
+        meter.add(-file.seek(0, SEEK_END), entry.path)
+        file.truncate(0)
+        if _grow(store, found, entry, file, meter, ranges) == entry.sha256:
+            return
+    raise DamagedError(
+        f"{store.where(found.key)} is damaged: its bytes do not hash to what was published",
+        hint="remove the version and publish it again, or restore the object from an older version of the bucket",
+        details={"files": [entry.path]},
+    )
+
+
+def _grow(
+    store: Store, found: Stat, entry: FileEntry, file: BinaryIO, meter: _Meter, ranges: ThreadPoolExecutor
+) -> str:
     """Bring a `.part` file to its full size; the SHA-256 of the whole."""
     digest = hashlib.sha256()
-    with part.open("ab+") as file:
-        file.seek(0)
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            meter.add(len(piece), entry.path)
-        ahead: deque[Future[bytes]] = deque()
-        starts = iter(range(file.tell(), entry.size, PIECE))
-        try:
-            while True:
-                for start in starts:
-                    length = min(PIECE, entry.size - start)
-                    ahead.append(ranges.submit(store.read_range, found.key, start, length, read=found.token))
-                    if len(ahead) >= RANGES_AHEAD:
-                        break
-                if not ahead:
-                    return digest.hexdigest()
-                piece = ahead.popleft().result()
-                file.write(piece)
-                digest.update(piece)
-                meter.add(len(piece), entry.path)
-        finally:
-            for future in ahead:
-                future.cancel()
+    file.seek(0)
+    while piece := file.read(PIECE):
+        digest.update(piece)
+        meter.add(len(piece), entry.path)
+    for piece in _pieces(store, found, file.tell(), entry.size, ranges):
+        file.write(piece)
+        digest.update(piece)
+        meter.add(len(piece), entry.path)
+    file.flush()
+    return digest.hexdigest()
+
+
+def _pieces(store: Store, found: Stat, begin: int, end: int, ranges: ThreadPoolExecutor) -> Iterator[bytes]:
+    """The bytes of an object in order, RANGES_AHEAD requests under way at once."""
+    ahead: deque[Future[bytes]] = deque()
+    try:
+        for start in range(begin, end, PIECE):
+            length = min(PIECE, end - start)
+            ahead.append(ranges.submit(store.read_range, found.key, start, length, read=found.token))
+            if len(ahead) == RANGES_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
 
 
 def _is_whole(path: Path, entry: FileEntry) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,20 +34,23 @@ def _start(verb: str, urls: str, count: int, name: str) -> subprocess.Popen[str]
 
 
 def main() -> None:
-    from skylift.artifacts import endpoints, index, models, runs
+    from skylift.artifacts import datasets, endpoints, index, models, runs
     from skylift.artifacts.records import Failure, ModelManifest, RunResult, Signature, now
     from skylift.errors import ConflictError
     from skylift.store import open_store
 
     verb, count, name, *urls = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
-    stores = [open_store(url) for url in urls]
-    keep = stores[0]
+    keep = open_store(urls[0])
     wanted = models.resolve(keep, "mnist") if verb == "deploy" else None
     folder = Path(tempfile.mkdtemp())
     print("ready", flush=True)
     sys.stdin.readline()
     if verb == "index":
-        print(runs.write_index(keep, stores[1], page_size=count, margin=index.MARGIN))
+        print(runs.write_index(keep, open_store(urls[1]), page_size=count, margin=index.MARGIN))
+        return
+    if verb == "fetch":
+        datasets.fetch(keep, "digits", Path(unquote(urlsplit(urls[1]).path)))
+        print("fetched")
         return
     for number in range(count):
         if verb == "result":

@@ -7,7 +7,7 @@ import pytest
 
 from skylift.artifacts.chunks import CHUNK_LIMIT, ChunkReader, ChunkWriter
 from skylift.errors import MachineError
-from skylift.store import Store, Token, open_store
+from skylift.store import Stat, Store, Token, open_store
 from tests.artifacts.watched import Watched
 
 
@@ -129,3 +129,20 @@ def test_expired_chunks_are_passed_over(tmp_path: Path) -> None:
     writer.close()
     store.delete(["logs/r/00000000"])
     assert ChunkReader(store, "logs/r").read() == b"b" * CHUNK_LIMIT + b"end"
+
+
+def test_bytes_that_come_between_two_looks_are_not_lost(work: Store) -> None:
+    """The writer fills the chunk and begins the next one after the reader has read and before it looks for the next."""
+    writer = ChunkWriter(work, "logs/r")
+    writer.write(b"first ")
+    writer.flush()
+
+    class Late(Watched):
+        def stat(self, key: str) -> Stat | None:
+            if key.endswith("00000001") and not self.asked.count(key):
+                writer.write(b"x" * CHUNK_LIMIT + b"last")
+                writer.flush()
+            return super().stat(key)
+
+    late = Late(work)
+    assert ChunkReader(late, "logs/r").read() == b"first " + b"x" * CHUNK_LIMIT + b"last"

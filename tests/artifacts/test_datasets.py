@@ -14,6 +14,7 @@ from skylift.artifacts.objects import DamagedError
 from skylift.artifacts.records import ModelManifest, encode
 from skylift.errors import NotFoundError
 from skylift.store import ObjectNotFoundError, Store
+from tests.artifacts.racing import race
 from tests.artifacts.watched import Watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,15 @@ def test_fetch_brings_what_is_missing(keep: Store, folder: Path, tmp_path: Path)
     watched = Watched(keep)
     datasets.fetch(watched, "digits", tmp_path / "copy")
     assert watched.bytes_down == 4
+
+
+def test_two_processes_fetch_into_one_folder(keep: Store, folder: Path, tmp_path: Path) -> None:
+    (folder / "big.bin").write_bytes(os.urandom(30 << 20))
+    datasets.publish(keep, "digits", folder)
+    said = race("fetch", f"{keep.url} {(tmp_path / 'copy').as_uri()}", 1)
+    assert said == {"a": ["fetched"], "b": ["fetched"]}
+    assert (tmp_path / "copy" / "big.bin").read_bytes() == (folder / "big.bin").read_bytes()
+    assert not list((tmp_path / "copy").rglob("*.part"))
 
 
 def test_what_is_not_there(keep: Store, folder: Path) -> None:
@@ -133,7 +143,7 @@ def test_killed_in_the_middle_of_an_upload(
     resolve = datasets.resolve if kind == "datasets" else models.resolve
     with pytest.raises(NotFoundError):
         resolve(keep, "x")
-    assert [item.kind for item in gc.plan(keep, work, young=timedelta(0))] == ["unfinished upload"]
+    assert [item.kind for item in gc.plan(keep, work, young=timedelta(seconds=-1))] == ["unfinished upload"]
 
     watched = Watched(keep)
     if kind == "datasets":

@@ -151,7 +151,7 @@ class TestVersions:
         keep.copy("datasets/digits/1/rows.csv", "datasets/digits/2/rows.csv")
         keep.delete(["datasets/digits/1/rows.csv"])
         assert gc.plan(keep, work) == []
-        assert [item.name for item in gc.plan(keep, work, young=timedelta(0))] == ["digits@2"]
+        assert [item.name for item in gc.plan(keep, work, young=timedelta(seconds=-1))] == ["digits@2"]
 
 
 def test_carrying_out_removes_what_was_named_and_nothing_else(

@@ -208,6 +208,19 @@ class TestDownload:
         assert watched.bytes_down >= BIG
         assert contents(tmp_path / "back") == contents(folder)
 
+    @pytest.mark.parametrize("rest", [b"", b"and more than there should be" + bytes(BIG)])
+    def test_a_part_that_was_spoilt_is_fetched_anew(
+        self, keep: Store, folder: Path, files: list[FileEntry], tmp_path: Path, rest: bytes
+    ) -> None:
+        """As a machine leaves it that lost its power."""
+        start_and_kill(DOWNLOADER, keep.url, str(folder), str(tmp_path / "back"))
+        (part,) = (tmp_path / "back" / "variables" / "deep").iterdir()
+        part.write_bytes(bytes(part.stat().st_size) + rest)
+        told: list[tuple[int, int, str]] = []
+        download_folder(keep, "x/1", files, tmp_path / "back", progress=lambda *step: told.append(step))
+        assert contents(tmp_path / "back") == contents(folder)
+        assert told[-1][0] == told[-1][1]
+
     def test_an_object_replaced_in_the_middle_is_refused(self, keep: Store, folder: Path, tmp_path: Path) -> None:
         (folder / "huge").write_bytes(os.urandom(BIG * 4))  # more than the ranges that are under way at once
         keep.upload(folder / "huge", "y/huge")
