@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from skylift.engine.find import Tool, find_pulumi
+from skylift.errors import MachineError
 from skylift.stack.project import NAME, Project
 
 
@@ -34,6 +36,7 @@ def environment(
     }
     if project is None or stack is None:
         return variables
+    variables["PULUMI_PYTHON_CMD"] = str(_safe_python(project))
     url = project.backend_url(stack)
     variables |= {"PULUMI_BACKEND_URL": url, "SKYLIFT_BACKEND_URL": url, "PULUMI_STACK": stack}
     if not _own_passphrase():
@@ -64,6 +67,28 @@ def state_file(url: str, stack: str) -> Path | None:
         return None
     names = (folder / "stacks" / NAME / f"{stack}.json", folder / "stacks" / NAME / f"{stack}.json.gz")
     return next((path for path in names if path.is_file()), None)
+
+
+def _safe_python(project: Project) -> Path:
+    """This Python as the engine shall start it: with `-P`, because it starts plugins as `python -m` in the project's folder, where a
+    folder of the user's named `infra` would stand before ours. Not by PYTHONSAFEPATH, which would hold for the user's whole shell."""
+    path = project.hidden / "python"
+    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P "$@"\n'
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return path
+    except OSError:
+        pass
+    fresh = path.with_name(f"python.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.chmod(0o700)
+        fresh.replace(path)
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be written: {error.strerror}", hint="free disk space, or mend its rights"
+        ) from None
+    return path
 
 
 def _own_passphrase() -> bool:

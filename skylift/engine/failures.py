@@ -25,6 +25,10 @@ _NOISE = (
 )
 
 
+class LockedError(ConflictError):
+    """Another engine holds the stack."""
+
+
 def is_missing_stack(text: str) -> bool:
     """Whether the engine says that the stack is not in its backend yet."""
     return "no stack named" in text
@@ -35,11 +39,11 @@ def is_locked(text: str) -> bool:
     return "the stack is currently locked" in text or "Another update is currently in progress" in text
 
 
-def locked(text: str, stack: str) -> ConflictError:
+def locked(text: str, stack: str) -> LockedError:
     """The error for a stack that another process is changing; names the process."""
     match = _LOCKED.search(text)
     who = f" by {match[1]} on {match[2]} (pid {match[3]}) since {match[4]}" if match else ""
-    return ConflictError(
+    return LockedError(
         f"stack {stack!r} is being changed{who}",
         hint=f"wait for it to end; if it is gone for certain, run `pulumi cancel --stack {stack} --yes` in the shell that "
         f'`eval "$(skylift env {stack})"` makes',

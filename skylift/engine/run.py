@@ -24,7 +24,7 @@ from skylift.engine.environment import environment, state_file, state_folder
 from skylift.engine.events import EventLog, OnEvent, Summary
 from skylift.engine.find import Tool
 from skylift.engine.progress import OnBuild
-from skylift.errors import MachineError, SkyliftError
+from skylift.errors import MachineError
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _LOCK_PATIENCE = 1.0
 """How long a lock must be held by a living process [s] before we give up: two that begin at once refuse each other for an instant."""
+
+_ATTEMPTS = 4
 
 
 class Engine:
@@ -134,8 +136,7 @@ class Engine:
 
             tool = self._tool or find_pulumi(progress=self._progress)
             self._known = environment(self.project, self.stack, tool=tool, create=False)
-        # Safe path: plugins start as `python -m`, which would put the project's folder first.
-        return {**os.environ, **self._known, "PYTHONSAFEPATH": "1", "PULUMI_DEBUG_COMMANDS": "true"}
+        return {**os.environ, **self._known, "PULUMI_DEBUG_COMMANDS": "true"}
 
     def _plain(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
@@ -150,19 +151,16 @@ class Engine:
 
     def _operate(self, verb: str, arguments: list[str], on_event: OnEvent | None) -> Summary:
         url = self._environment()["PULUMI_BACKEND_URL"]
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while True:
+        for _ in range(_ATTEMPTS):
             if locks.clear_stale(url, self.stack):
                 locks.end_orphans(self.project.root)
             try:
                 return self._once(verb, arguments, on_event)
-            except SkyliftError as error:
-                if error.kind != "conflict" or time.monotonic() > deadline or not state_folder(url):
-                    raise
-                # Others that hold it now, ours excluded: the engine takes its own lock away before it ends.
-                if locks.locks(url, self.stack) and _held_on(url, self.stack, deadline):
+            except failures.LockedError:
+                if not state_folder(url) or _held_on(url, self.stack):
                     raise
                 time.sleep(random.uniform(0, 0.3))  # noqa: S311 - so that two that collided do not collide again
+        return self._once(verb, arguments, on_event)
 
     def _once(self, verb: str, arguments: list[str], on_event: OnEvent | None) -> Summary:
         begun = time.monotonic()
@@ -216,8 +214,9 @@ class Engine:
                 process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
 
 
-def _held_on(url: str, stack: str, deadline: float) -> bool:
-    """Whether a living process keeps the stack locked until `deadline`, so that it is at work and not just refused."""
+def _held_on(url: str, stack: str) -> bool:
+    """Whether a living process keeps the stack locked, so that it is at work and was not just refused like us."""
+    deadline = time.monotonic() + _LOCK_PATIENCE
     while time.monotonic() < deadline:
         if not [lock for lock in locks.locks(url, stack) if not lock.stale]:
             return False

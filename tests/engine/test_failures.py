@@ -53,7 +53,7 @@ def test_a_crash_is_told_by_its_last_line_without_traceback() -> None:
 
 def test_a_lock_names_its_holder() -> None:
     error = failure("local", "up", [], LOCKED, "log")
-    assert type(error) is ConflictError
+    assert isinstance(error, ConflictError)
     assert "ada on host-1 (pid 4711)" in error.message
     assert error.details["pid"] == 4711
 

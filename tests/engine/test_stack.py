@@ -28,7 +28,14 @@ from skylift.engine import (
     leftovers,
     official,
 )
-from skylift.errors import ConflictError, MachineError, ProvisionError, SettingsError, UnreachableError
+from skylift.errors import (
+    ConflictError,
+    CredentialsError,
+    MachineError,
+    ProvisionError,
+    SettingsError,
+    UnreachableError,
+)
 from skylift.stack import processes
 from skylift.stack.local import LocalFolders, read_record
 from skylift.stack.project import Project
@@ -259,6 +266,34 @@ def test_plain_pulumi_up_works_in_a_shell(project: Project, tmp_path: Path) -> N
     assert not any("local" in path.read_text() for path in workspaces), "the user's selection is untouched"
 
 
+def test_folders_of_the_users_with_our_names_do_not_stand_before_ours(project: Project) -> None:
+    for name in ("infra", "serving", "training"):
+        (project.root / name).mkdir()
+        (project.root / name / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
+    assert Engine(project, "local").up().changes == {"create": 6}
+    shell = {**os.environ, **environment(project, "local")}
+    _kill_supervisor(project)
+    done = subprocess.run(["pulumi", "up", "--yes"], cwd=project.root, env=shell, capture_output=True, text=True)
+    assert "1 updated" in done.stdout, done.stdout + done.stderr
+    assert Engine(project, "local").destroy().changed
+
+
+def test_a_folder_of_somebody_elses_is_not_taken_for_a_bucket(project: Project) -> None:
+    keep = LocalFolders(project.root, "local").bucket("keep")
+    keep.mkdir(parents=True)
+    (keep / "thesis").write_text("years")
+    with pytest.raises(ConflictError, match="holds files that are not this stack's"):
+        Engine(project, "local").up()
+    assert (keep / "thesis").read_text() == "years"
+
+
+def test_a_passphrase_that_does_not_fit_is_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    Engine(project, "local").up()
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "another")
+    with pytest.raises(CredentialsError, match="the passphrase does not fit stack 'local'"):
+        Engine(project, "local").up()
+
+
 def test_a_disposable_stack_takes_its_data_with_it(project: Project) -> None:
     _write(project, 0, "  skylift:disposable: true\n")
     engine = Engine(project, "local")
@@ -333,7 +368,7 @@ def test_of_two_that_begin_in_the_same_moment_one_makes_it(project: Project) -> 
     said = [process.communicate()[0] for process in both]
     made = [text for text in said if "create" in text]
     assert len(made) == 1, said
-    assert all("create" in text or "same" in text or text.startswith("ConflictError") for text in said), said
+    assert all("create" in text or "same" in text or text.startswith("LockedError") for text in said), said
     assert not Engine(project, "local").up().changed
 
 
