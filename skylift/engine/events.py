@@ -67,7 +67,7 @@ class EventLog:
     """Follows a growing event log and remembers what a Summary and an error need."""
 
     def __init__(self, path: Path, on_event: OnEvent | None) -> None:
-        self._path = path
+        self.path = path
         self._on_event = on_event
         self._offset = 0
         self._steps: dict[str, ResourceStep] = {}
@@ -84,7 +84,7 @@ class EventLog:
     def follow(self) -> None:
         """Take in what is new, whole lines only."""
         try:
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 file.seek(self._offset)
                 new = file.read()
         except FileNotFoundError:

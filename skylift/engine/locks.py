@@ -49,7 +49,20 @@ def clear_stale(url: str, stack: str) -> list[Lock]:
     stale = [lock for lock in locks(url, stack) if lock.stale]
     for lock in stale:
         lock.path.unlink(missing_ok=True)
+    for half in _half_written(url, stack):
+        half.unlink(missing_ok=True)
     return stale
+
+
+def _half_written(url: str, stack: str) -> list[Path]:
+    """Locks that an engine could not finish, on a full disk: it holds nothing, but takes what it finds there for a lock."""
+    folder = state_folder(url)
+    if folder is None:
+        return []
+    found = list((folder / "locks" / "organization" / NAME / stack).glob("*.tmp"))
+    if found:  # one that is being written at this moment is gone in a few milliseconds
+        processes.wait_until(lambda: not any(path.exists() for path in found), 1)
+    return found
 
 
 def end_orphans(root: Path) -> None:

@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,9 @@ _LOCK_PATIENCE = 1.0
 """How long a lock must be held by a living process [s] before we give up: two that begin at once refuse each other for an instant."""
 
 _ATTEMPTS = 4
+
+_LEAST_BYTES = 2 * 2**20
+"""Free disk below which nothing is begun: state that cannot be written is worse than an `up` that does not start."""
 
 
 class Engine:
@@ -164,54 +169,57 @@ class Engine:
 
     def _once(self, verb: str, arguments: list[str], on_event: OnEvent | None) -> Summary:
         begun = time.monotonic()
+        output = self.project.hidden / f"engine-{self.stack}.log"
         with _scratch(self.project.hidden) as folder:
             events = EventLog(folder / "events.jsonl", on_event)
-            output = self.project.hidden / f"engine-{self.stack}.log"
-            common = [
-                "--stack",
-                self.stack,
-                "--non-interactive",
-                "--color",
-                "never",
-                "--event-log",
-                str(folder / "events.jsonl"),
-            ]
-            with (folder / "stderr").open("w+b") as stderr, (folder / "stdout").open("wb") as stdout:
-                code = self._run(["pulumi", *arguments, *common], events, stdout, stderr)
-                stderr.seek(0)
-                said = stderr.read().decode(errors="replace")
-            (folder / "stdout").replace(output)
-            if code != 0:
-                raise failures.failure(self.stack, verb, events.errors, said, str(output))
+            common = ["--stack", self.stack, "--non-interactive", "--color", "never", "--event-log", str(events.path)]
+            with output.open("wb") as stdout:
+                code, said = self._run(["pulumi", *arguments, *common], events, stdout)
+        if code != 0:
+            raise failures.failure(self.stack, verb, events.errors, said, str(output))
         return Summary(events.changes, events.steps, time.monotonic() - begun)
 
-    def _run(self, command: list[str], events: EventLog, stdout: IO[bytes], stderr: IO[bytes]) -> int:
+    def _run(self, command: list[str], events: EventLog, stdout: IO[bytes]) -> tuple[int, str]:
+        """Run to the end; the exit code, and what was said on stderr."""
         # A process group of its own: a Ctrl-C reaches the engine once, from us, and it ends in order.
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command,
             cwd=self.project.root,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             process_group=0,
-        )
-        interrupts = 0
-        while True:
-            try:
-                events.follow()
-                code = process.wait(timeout=0.03)
-                events.follow()
-                if interrupts:
-                    raise KeyboardInterrupt
-                return code
-            except subprocess.TimeoutExpired:
-                continue
-            except KeyboardInterrupt:
-                interrupts += 1
-                if process.poll() is not None:
-                    raise
-                process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
+        ) as process:
+            said: list[bytes] = []
+            assert process.stderr is not None
+            reader = threading.Thread(target=lambda pipe: said.append(pipe.read()), args=[process.stderr], daemon=True)
+            reader.start()
+            code = _attend(process, events)
+            reader.join(timeout=1)  # a plugin that outlives a killed engine may hold the pipe open
+            if reader.is_alive():
+                process.stderr = None
+        return code, b"".join(said).decode(errors="replace")
+
+
+def _attend(process: subprocess.Popen[bytes], events: EventLog) -> int:
+    """Pass on events until the process ends. An interrupt asks the engine to end in order, a third one kills it."""
+    interrupts = 0
+    while True:
+        try:
+            events.follow()
+            code = process.wait(timeout=0.03)
+            events.follow()
+            if interrupts:
+                raise KeyboardInterrupt
+            return code
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt:
+            interrupts += 1
+            if process.poll() is not None:
+                raise
+            process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
 
 
 def _held_on(url: str, stack: str) -> bool:
@@ -226,6 +234,11 @@ def _held_on(url: str, stack: str) -> bool:
 
 @contextlib.contextmanager
 def _scratch(hidden: Path) -> Iterator[Path]:
+    if shutil.disk_usage(hidden).free < _LEAST_BYTES:
+        raise MachineError(
+            f"the disk is full: less than {_LEAST_BYTES >> 20} MiB free at {hidden}",
+            hint="free some space; `skylift gc` shows what",
+        )
     try:
         with tempfile.TemporaryDirectory(prefix="engine-", dir=hidden) as folder:
             yield Path(folder)

@@ -47,6 +47,14 @@ def test_other_stacks_and_other_backends_are_not_looked_at(tmp_path: Path) -> No
     assert path.exists()
 
 
+def test_a_lock_that_a_full_disk_cut_short_goes(tmp_path: Path) -> None:
+    """The engine takes any file there for a lock, and fails on an empty one."""
+    half = _lock(tmp_path, "half", 1, "x").with_suffix(".json.18ea.tmp")
+    half.touch()
+    locks.clear_stale(tmp_path.as_uri(), "local")
+    assert not half.exists()
+
+
 def test_a_lock_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     path = _lock(tmp_path, "half", 1, "x")
     path.write_text('{"pid": 1')

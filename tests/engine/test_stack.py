@@ -39,6 +39,7 @@ from skylift.errors import (
 from skylift.stack import processes
 from skylift.stack.local import LocalFolders, read_record
 from skylift.stack.project import Project
+from tests.store.disks import make_read_only, small_disk
 
 pytestmark = pytest.mark.slow
 
@@ -292,6 +293,27 @@ def test_a_passphrase_that_does_not_fit_is_said(project: Project, monkeypatch: p
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "another")
     with pytest.raises(CredentialsError, match="the passphrase does not fit stack 'local'"):
         Engine(project, "local").up()
+
+
+def test_a_full_disk_is_said_before_state_is_touched_and_the_next_up_goes_on(project: Project, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        shutil.copytree(project.root, disk, dirs_exist_ok=True)
+        small = Engine(Project(disk), "local")
+        (disk / "ballast").write_bytes(b"x" * (7 << 20))
+        with pytest.raises(MachineError, match="the disk is full"):
+            small.up()
+        (disk / "ballast").unlink()
+        assert small.up().changes == {"create": 6}
+        (disk / "ballast").write_bytes(b"x" * (7 << 20))
+        with pytest.raises(MachineError, match="the disk is full"):
+            small.up()
+        assert small.outputs().target == "local"
+        (disk / "ballast").unlink()
+        assert not small.up().changed
+        small.destroy()
+        make_read_only(disk)
+        with pytest.raises(MachineError, match="cannot be written: Read-only"):
+            small.up()
 
 
 def test_a_disposable_stack_takes_its_data_with_it(project: Project) -> None:
