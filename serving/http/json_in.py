@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ _INT_RANGES: dict[str, tuple[int, int]] = {
     "uint64": (0, 2**64 - 1),
 }
 _DECODER = json.JSONDecoder()
+_LONE_SURROGATE = re.compile(
+    r"(?<!\\)(?:\\\\)*"
+    r"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 
 
 class BadRequestError(Exception):
@@ -61,6 +66,8 @@ def parse(body: bytes) -> dict[str, Any]:
         raise BadRequestError("JSON Parse error: Number too big to be stored in double.", is_found=False) from None
     except RecursionError:
         raise BadRequestError("JSON Parse error: the document is nested too deeply", is_found=False) from None
+    if "\\u" in text and _LONE_SURROGATE.search(text):
+        raise BadRequestError("JSON Parse error: The surrogate pair in string is invalid.", is_found=False)
     if not isinstance(document, dict):
         raise BadRequestError(f"JSON Value: {_debug(document)} Is not object", is_found=False)
     return document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -76,10 +77,8 @@ def error(status: int, message: str, *, code: str = "", extra: bytes = b"", clos
 
 
 def encode_text(plain: object) -> bytes:
-    """JSON of texts that may hold bytes which are no UTF-8 (surrogate escapes): they go out as they came in."""
+    """JSON of texts that may hold what is no Unicode, because a client sent it: that is escaped."""
     try:
         return msgspec.json.encode(plain)
     except UnicodeEncodeError:
-        import json
-
-        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        return json.dumps(plain).encode()

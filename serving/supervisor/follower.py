@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -60,19 +61,27 @@ class Follower:
 
     async def run(self) -> None:
         """Follow for ever."""
-        first = asyncio.create_task(self._look())
+        first = asyncio.create_task(self._look_safely())
         done, _ = await asyncio.wait([first], timeout=FIRST_ANSWER_SECONDS)
         if not done:
             await self._begin_from_cache()
         await first
         while True:
             await asyncio.sleep(self._pause())
-            await self._look()
+            await self._look_safely()
 
     def _pause(self) -> float:
         if self._keep.is_files:
             return FILE_SECONDS
         return REMOTE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, so that replicas do not ask all at once
+
+    async def _look_safely(self) -> None:
+        """A fault of ours must not end a server that answers: it is reported, and tried again later."""
+        try:
+            await self._look()
+        except Exception as error:
+            log.event("internal_error", where=traceback.format_exc())
+            self._fail(SkyliftError(f"{type(error).__name__}: {error}", hint="see the server's log"), may_pass=True)
 
     async def _look(self) -> None:
         """Ask once, and do what is asked."""
@@ -90,8 +99,9 @@ class Follower:
             if changed is not None:
                 self._attempts = 0
                 self._is_settled = False
-        if not self._is_settled and asyncio.get_running_loop().time() >= self._retry_at:
-            await self._pursue()
+        is_due = asyncio.get_running_loop().time() >= self._retry_at
+        if not self._is_settled and self.wanted is not None and is_due:
+            await self._pursue(self.wanted)
 
     def _read_pointer(self) -> Current | None:
         keep = self._keep.store()
@@ -129,13 +139,12 @@ class Follower:
 
     # towards what is wanted
 
-    async def _pursue(self) -> None:
-        assert self.wanted is not None
+    async def _pursue(self, wanted: int) -> None:
         self.failure = None
         self._publish()
         try:
             keep = self._keep.store()
-            self._target = await asyncio.to_thread(endpoints.read_deployment, keep, self._endpoint, self.wanted)
+            self._target = await asyncio.to_thread(endpoints.read_deployment, keep, self._endpoint, wanted)
             self._publish()
             await self._bring(self._target)
         except LoadError as refused:

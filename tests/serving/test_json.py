@@ -140,6 +140,18 @@ class TestExactPath:
     def test_text_behind_the_first_value_does_not_matter(self) -> None:
         np.testing.assert_array_equal(exactly(b'{"inputs":[1]} [', signature("float32")).inputs["x"], [1])
 
+    @pytest.mark.parametrize(
+        "text", ["\\ud800", "\\udc00", "\\ud83dx", "\\uD83D\\u0041", "\\\\\\ud800", "\\ude00\\ud83d"]
+    )
+    def test_half_a_surrogate_pair_is_a_clients_mistake(self, text: str) -> None:
+        with pytest.raises(BadRequestError, match="surrogate pair"):
+            exactly(f'{{"inputs":["{text}"]}}'.encode(), signature("string"))
+
+    @pytest.mark.parametrize(("text", "value"), [("\\ud83d\\ude00", "😀"), ("\\\\ud800", "\\ud800"), ("\\u00e9", "é")])
+    def test_other_escapes_are_read(self, text: str, value: str) -> None:
+        decoded = exactly(f'{{"inputs":["{text}"]}}'.encode(), signature("string"))
+        assert decoded.inputs["x"].tolist() == [value.encode()]
+
     def test_a_long_value_is_cut_in_the_message(self) -> None:
         with pytest.raises(BadRequestError) as refused:
             exactly(json.dumps({"instances": "x" * 100_000}).encode(), signature("float32"))
