@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from skylift.engine.progress import BuildProgress, OnBuild
@@ -24,6 +21,8 @@ _PROGRAM = "import sys; from pulumi.automation import PulumiCommand; PulumiComma
 @functools.cache
 def version() -> str:
     """The version that fits the installed SDK; it is what gets installed."""
+    import importlib.metadata
+
     return importlib.metadata.version("pulumi")
 
 
@@ -31,10 +30,12 @@ def require_reachable(site: str = SITE) -> None:
     """Raises:
     UnreachableError: the site does not answer in time.
     """
+    import urllib.request  # half of what this room costs to import, for what is asked once in its life
+
     request = urllib.request.Request(site, method="HEAD")  # noqa: S310 - a fixed https address
     try:
         urllib.request.urlopen(request, timeout=REACH_WITHIN).close()  # noqa: S310
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"the official installation cannot be reached ({site}: {reason})") from None
 
