@@ -16,6 +16,8 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 """Datasets, models and endpoints: lower case, safe as a path segment, a URL segment and a label on every cloud."""
 
 MANIFEST = "manifest.json"
+SAMPLES = "samples.json"
+"""A model's file with a few rows to try it with."""
 
 # keep
 

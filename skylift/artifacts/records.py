@@ -228,6 +228,16 @@ class ModelManifest(Record, frozen=True, kw_only=True):
     skylift: str = ""
 
 
+class Samples(Record, frozen=True, kw_only=True):
+    """models/<name>/<digest>/samples.json, one of the version's files: a few rows that it has not learned from.
+
+    `instances` are rows as a request gives them, `expected` the true label or value of each.
+    """
+
+    instances: list[Any]
+    expected: list[Any]
+
+
 class VersionAlias(Record, frozen=True, kw_only=True):
     """models/<name>/versions/<n>.json: an integer for a digest."""
 

@@ -26,7 +26,7 @@ class RunView:
     result: RunResult | None
     status: RunStatus | None
     state: str
-    """A State of records, or `lost`: no result, and no heartbeat for a minute."""
+    """A State of records, or `lost`: no result, not saved either, and no heartbeat for a minute."""
     beat_age_s: float | None
 
     @property
@@ -136,7 +136,10 @@ def _view(keep: Store, work: Store, spec: RunSpec, result: RunResult | None, clo
         waited_s = (moment - asked.modified).total_seconds() if asked else 0.0
         return RunView(spec, None, None, "lost" if waited_s > LOST_AFTER_S else "queued", None)
     age_s = max((moment - beat.modified).total_seconds(), 0.0)
-    state = "lost" if age_s > LOST_AFTER_S and beat.record.state not in FINAL else beat.record.state
+    at_rest = (
+        beat.record.state in FINAL or beat.record.state == "preempted"
+    )  # saved: nobody beats for it until it resumes
+    state = "lost" if age_s > LOST_AFTER_S and not at_rest else beat.record.state
     return RunView(spec, None, status, state, age_s)
 
 

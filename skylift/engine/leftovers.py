@@ -16,6 +16,8 @@ from skylift.stack.project import Project
 
 @dataclass(frozen=True)
 class LeftProcess:
+    """A process of an endpoint, or of a run: `endpoint` is the name of the one, the id of the other."""
+
     pid: int
     name: str
     endpoint: str
@@ -52,6 +54,12 @@ class Leftovers:
     def clean(self) -> bool:
         """Whether no process, port or lock is left."""
         return not (self.processes or self.ports or self.locks)
+
+    def describe(self) -> str:
+        """What should not be there any more, in one line."""
+        words = [f"process {one.pid} ({one.name})" for one in self.processes]
+        words += [f"port {one.port}" for one in self.ports] + [f"lock {path}" for path in self.locks]
+        return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -100,11 +108,13 @@ def _processes(folders: LocalFolders) -> list[LeftProcess]:
         if record is not None and processes.born(record.pid) in (None, record.born):
             members = [record.pid] if record.alive else []
             found |= dict.fromkeys([*members, *(pid for pid, _ in processes.session(record.pid))], folder.name)
-    text = f"{folders.endpoints}/"
+    endpoints, runs = f"{folders.endpoints}/", f"{folders.bucket('keep').as_uri()}/runs/"
     for process in psutil.process_iter(["pid", "cmdline"]):
-        argument = next((part for part in process.info["cmdline"] or () if part.startswith(text)), None)
+        command = process.info["cmdline"] or ()
+        argument = next((part for part in command if part.startswith((endpoints, runs))), None)
         if argument and processes.born(process.info["pid"]):
-            found[process.info["pid"]] = Path(argument).relative_to(folders.endpoints).parts[0]
+            part = argument.removeprefix(endpoints).removeprefix(runs).split("/")[0]
+            found[process.info["pid"]] = part
     return [LeftProcess(pid, _name(pid), endpoint) for pid, endpoint in sorted(found.items())]
 
 

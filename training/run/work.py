@@ -15,6 +15,7 @@ from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, R
 from skylift.store import ObjectExistsError, Store
 from training.contract import Array, Data, Task
 from training.export.formats import Exported, export_all
+from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
 from training.loop import backend, batches
 from training.loop.checkpoints import Checkpoints
@@ -161,6 +162,7 @@ class Work:
             for note in exported.notes:
                 print(note, flush=True)
                 self._events.write("note", text=note)
+            write_samples(task, data.test, self.spec.seed, folder)
             self.tell("publishing")
             published = models.publish(self._keep, self.spec.model, folder, self._manifest(exported, task, metrics))
         print(f"published model {published.name} version {published.version} ({published.digest[:12]})", flush=True)

@@ -1,0 +1,111 @@
+"""How values become text: tables for people, JSON for machines. Loaded by commands, never at start-up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+
+def print_json(value: Any) -> None:
+    """Any of our values as JSON."""
+    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing yet") -> None:
+    """A table. Columns whose name begins with `>` are set right. On a pipe nothing is cut off or coloured."""
+    listed = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not listed:
+        click.secho(empty, dim=True)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        drawn.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    for row in listed:
+        drawn.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 240, highlight=False, markup=False).print(drawn)
+
+
+def fields(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values, one a line, names padded; what is None or empty is left out."""
+    shown = [(name, str(value)) for name, value in pairs if value not in (None, "", [], {})]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
+
+
+def heading(text: str) -> None:
+    click.secho(f"\n{text}", bold=True)
+
+
+def next_steps(*steps: tuple[str, str]) -> None:
+    """What to type next: pairs of command and what it does."""
+    width = max(len(command) for command, _ in steps)
+    click.echo()
+    click.secho("Next:", bold=True)
+    for command, what in steps:
+        click.echo(f"  {click.style(command.ljust(width), fg='cyan')}  {what}")
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in one unit: `4 s`, `12 min`, `3 h`, `9 d`."""
+    if moment is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    return f"{duration(max(seconds, 0))} ago"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in one unit.
+
+    Examples:
+        >>> duration(0.4), duration(59), duration(61), duration(7200), duration(200_000)
+        ('0 s', '59 s', '1 min', '2 h', '2 d')
+    """
+    for unit, length, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86400)):
+        if seconds < limit:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def size(count: float) -> str:
+    """Bytes in a unit of 1024.
+
+    Examples:
+        >>> size(512), size(2048), size(5 * 1024**3)
+        ('512 B', '2.0 KiB', '5.0 GiB')
+    """
+    if count < 1024:
+        return f"{int(count)} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} TiB"
+
+
+def metric(name: str, value: float) -> str:
+    """A metric for people: accuracy in percent, everything else with four digits."""
+    return f"{name} {value:.1%}" if name.endswith("accuracy") else f"{name} {value:.4g}"
+
+
+def metrics(values: dict[str, float]) -> str:
+    return ", ".join(metric(name, value) for name, value in values.items())

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import click
+
+from skylift.cli._options import common
+
+
+@click.command("recipes", short_help="List what can be trained, and its hyperparameters.")
+@click.argument("name", required=False)
+@common
+def command(name: str | None, as_json: bool) -> None:
+    """List the bundled recipes; with a NAME (or the path of a recipe of yours) show its hyperparameters."""
+    from pathlib import Path
+
+    from skylift.cli import _render
+    from skylift.launch import code, recipes
+
+    if name is None:
+        found = recipes.bundled()
+    elif code.is_own(name):
+        packed = code.pack(name, Path.cwd())
+        found = [recipes.describe_code(str(packed.root), packed.module)]
+    else:
+        found = [recipes.describe(name)]
+    if as_json:
+        _render.print_json(found)
+        return
+    for recipe in found:
+        _render.heading(recipe.name)
+        click.echo(recipe.summary)
+        rows = [(f"--set {field.name}=", field.default, field.type, field.help) for field in recipe.hyperparameters]
+        _render.table(["hyperparameter", ">default", "type", "meaning"], rows, empty="no hyperparameters")
+    _render.next_steps((f"skylift train {found[0].name}", "trains it"))

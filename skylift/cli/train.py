@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skylift.cli._options import common, complete_recipes, complete_runs, open_stack, stack_option
+
+
+def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param=param)
+        pairs[name] = value
+    return pairs
+
+
+@click.command("train", short_help="Train a recipe and follow the run.")
+@click.argument("recipe_argument", metavar="[RECIPE]", required=False, shell_complete=complete_recipes)
+@click.option(
+    "--recipe", "recipe_option", metavar="RECIPE", help="The recipe: a name, path/to/file.py or package.module."
+)
+@stack_option
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="A hyperparameter.")
+@click.option("--name", "model", metavar="MODEL", help="The model's name. Default: the recipe's.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder of files that the recipe's load() gets; only what changed is sent.",
+)
+@click.option(
+    "--env", "env", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="An environment variable, recorded."
+)
+@click.option(
+    "--secret",
+    "secrets",
+    metavar="NAME",
+    multiple=True,
+    help="A secret kept by `skylift secret`; only its name is recorded.",
+)
+@click.option("--seed", default=0, show_default=True, help="Decides the split, the order and the first weights.")
+@click.option(
+    "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run from its last checkpoint."
+)
+@click.option("-d", "--detach", is_flag=True, help="Return when the run is on its way.")
+@common
+@click.pass_context
+def command(
+    ctx: click.Context,
+    recipe_argument: str | None,
+    recipe_option: str | None,
+    stack_flag: str | None,
+    settings: dict[str, str],
+    model: str | None,
+    data: Path | None,
+    env: dict[str, str],
+    secrets: tuple[str, ...],
+    seed: int,
+    resume: str | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Train RECIPE and follow the run until its model is published.
+
+    An interrupt (Ctrl-C) leaves the run at work: `skylift logs -f` follows it again, `skylift cancel` stops it.
+    Exit codes: 9 the run failed, 75 it was stopped, is saved and can be resumed.
+    """
+    from skylift.cli import _follow, _progress
+    from skylift.client import training
+
+    recipe = _one_recipe(recipe_argument, recipe_option, resume)
+    stack = open_stack(ctx, stack_flag)
+    if resume is not None:
+        given = [name for name, value in (("--set", settings), ("--env", env), ("--data", data)) if value]
+        if given:
+            raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
+        run = training.resume(stack, resume)
+    else:
+        asked = training.Request(
+            recipe=recipe or "",
+            hyperparameters=dict(settings),
+            model=model,
+            data=data,
+            env=env,
+            secrets=secrets,
+            seed=seed,
+        )
+        with _progress.bytes_bar("sending data", quiet=as_json) as bar:
+            run = training.start(stack, asked, progress=bar)
+    if detach:
+        _follow.started(run, as_json=as_json)
+    else:
+        _follow.to_the_end(run, as_json=as_json)
+
+
+def _one_recipe(argument: str | None, option: str | None, resume: str | None) -> str | None:
+    if argument and option and argument != option:
+        raise click.UsageError(f"two recipes are named: {argument} and {option}")
+    recipe = argument or option
+    if recipe and resume:
+        raise click.UsageError("a resumed run has its recipe already; leave the name out")
+    if not recipe and not resume:
+        raise click.UsageError("name a recipe (`skylift recipes` lists them) or a run to --resume")
+    return recipe

@@ -1,0 +1,82 @@
+"""Taking a stack away, and the proof that nothing is left."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skylift.artifacts import runs
+from skylift.client import looking
+from skylift.client.stack import who
+from skylift.engine import Leftovers, OnEvent, Summary, delete_data, leftovers
+from skylift.engine.leftovers import LeftBucket
+from skylift.errors import ConflictError, NotFoundError, ProvisionError
+
+if TYPE_CHECKING:
+    from skylift.client.stack import Stack
+
+STOP_LIMIT = 60.0
+"""How long runs may take to save and stop [s]."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `down` would touch: runs at work, and the stack's own buckets."""
+
+    runs: tuple[str, ...]
+    buckets: tuple[LeftBucket, ...]
+    disposable: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    summary: Summary
+    runs: tuple[str, ...]
+    left: Leftovers
+
+
+def plan(stack: Stack) -> Plan:
+    """What is there to be taken away."""
+    disposable = stack.project.unchecked(stack.name).get("disposable") is True
+    return Plan(_at_work(stack), leftovers(stack.project, stack.name).buckets, disposable)
+
+
+def down(stack: Stack, plan: Plan, *, delete_data: bool, on_event: OnEvent | None = None) -> Ended:
+    """Stop the runs, destroy what Pulumi made, delete the data if that was asked, and look at what is left.
+
+    Raises:
+        ConflictError: a run does not stop.
+    """
+    _stop(stack, plan.runs)
+    summary = stack.engine.destroy(on_event)
+    if delete_data:
+        _delete_data(stack)
+    return Ended(summary, plan.runs, leftovers(stack.project, stack.name))
+
+
+def _delete_data(stack: Stack) -> None:
+    delete_data(stack.project, stack.name)
+
+
+def _at_work(stack: Stack) -> tuple[str, ...]:
+    try:
+        return tuple(run.id for run in looking.live(stack))
+    except (ProvisionError, NotFoundError):
+        return ()  # not up, or its buckets are gone: nothing can be at work that we could ask to stop
+
+
+def _stop(stack: Stack, ids: tuple[str, ...]) -> None:
+    for run_id in ids:
+        runs.request_cancel(stack.work, run_id, who(), "the stack is taken away")
+    deadline = time.monotonic() + STOP_LIMIT
+    waiting = set(ids)
+    while waiting:
+        waiting = {run_id for run_id in waiting if run_id in _at_work(stack)}
+        if waiting and time.monotonic() > deadline:
+            raise ConflictError(
+                f"run {', '.join(sorted(waiting))} does not stop",
+                hint="`skylift logs` shows what it does; then try again",
+            )
+        if waiting:
+            time.sleep(0.3)

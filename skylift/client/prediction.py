@@ -1,0 +1,164 @@
+"""Asking an endpoint, and saying what its numbers mean."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from skylift.artifacts import models
+from skylift.artifacts.records import ModelManifest, ModelRef, TaskInfo
+from skylift.client import inputs, releases
+from skylift.errors import InputError, NotFoundError, UnreachableError
+
+if TYPE_CHECKING:
+    from skylift.client.stack import Stack
+
+TIMEOUT = 60.0
+"""How long a server may take to answer [s]."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row's answer.
+
+    Args:
+        label: the most probable label (classification, binary), else None.
+        probability: of the label, 0 to 1.
+        scores: probability of every label.
+        value: the number or numbers of a regression, else None.
+        unit: of `value`.
+        raw: the server's own answer for the row.
+        model, version, deployment: what answered.
+    """
+
+    label: str | None
+    probability: float | None
+    value: float | list[Any] | None
+    unit: str
+    model: str
+    version: int
+    deployment: int | None
+    scores: dict[str, float] = field(default_factory=dict)
+    raw: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def predict(stack: Stack, source: Any, *, endpoint: str | None = None, invert: bool = False) -> list[Prediction]:
+    """Ask an endpoint; see ask()."""
+    return ask(stack, source, endpoint=endpoint, invert=invert)[0]
+
+
+def ask(
+    stack: Stack, source: Any, *, endpoint: str | None = None, invert: bool = False
+) -> tuple[list[Prediction], inputs.Given]:
+    """Ask an endpoint: the answers, and the rows as they were sent.
+
+    Raises:
+        InputError: the input does not fit the model, or the server refused it.
+        NotFoundError: the endpoint serves nothing yet.
+        UnreachableError: the server does not answer.
+    """
+    name, address = stack.endpoint(endpoint)
+    deployment = releases.serving_now(stack, name)
+    if deployment is None:
+        raise NotFoundError(f"endpoint {name!r} serves nothing yet", hint="`skylift deploy MODEL` lets it answer")
+    manifest = models.read_manifest(stack.keep, deployment.model)
+    given = inputs.read(source, manifest.signature.inputs, manifest.task, invert=invert)
+    rows = given.rows if isinstance(given.rows, list) else given.rows.tolist()
+    answer, headers = _post(address.url, deployment.model.name, {"instances": rows})
+    version = int(headers.get("x-skylift-model-version") or deployment.model.version)
+    if version != deployment.model.version:
+        ref = models.resolve(stack.keep, f"{deployment.model.name}:{version}")
+        deployment_model, manifest = ref, models.read_manifest(stack.keep, ref)
+    else:
+        deployment_model = deployment.model
+    number = headers.get("x-skylift-deployment")
+    return [
+        decode(row, manifest, deployment_model, int(number) if number else None) for row in answer["predictions"]
+    ], given
+
+
+def decode(row: Any, manifest: ModelManifest, model: ModelRef, deployment: int | None) -> Prediction:
+    """What one row of a server's answer means, by the model's own task."""
+    task = manifest.task
+    values = _flat(next(iter(row.values())) if isinstance(row, dict) and len(row) == 1 else row)
+    label = probability = value = None
+    scores: dict[str, float] = {}
+    if values is not None and task.kind in ("classification", "binary"):
+        scores = _scores(values, task)
+    if scores:
+        label = max(scores, key=lambda name: scores[name])
+        probability = scores[label]
+    elif values is not None and task.kind == "regression":
+        value = values[0] if len(values) == 1 else list(values)
+    return Prediction(label, probability, value, task.unit, model.name, model.version, deployment, scores, row)
+
+
+def _scores(values: Sequence[float], task: TaskInfo) -> dict[str, float]:
+    if task.kind == "binary" and len(values) == 1:
+        no, yes = task.labels if len(task.labels) == 2 else ("no", "yes")
+        return {no: 1.0 - values[0], yes: values[0]}
+    labels = task.labels if len(task.labels) == len(values) else [str(number) for number in range(len(values))]
+    return dict(zip(labels, values, strict=True))
+
+
+def _flat(row: Any) -> list[float] | None:
+    """A row of numbers without its nesting; None where it is something else."""
+    if isinstance(row, int | float):
+        return [float(row)]
+    if not isinstance(row, list):
+        return None
+    flat: list[float] = []
+    for part in row:
+        inner = _flat(part)
+        if inner is None:
+            return None
+        flat += inner
+    return flat
+
+
+def _post(url: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    path = f"{parts.path.rstrip('/')}/v1/models/{quote(model)}:predict"
+    try:
+        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise UnreachableError(
+            f"{url} does not answer: {str(error) or type(error).__name__}",
+            hint="`skylift status` shows what is wrong, `skylift up` mends it",
+        ) from None
+    finally:
+        connection.close()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    answer = _parsed(text, url)
+    if response.status == 200:
+        return answer, headers
+    raise _refused(response.status, str(answer.get("error", "")), url)
+
+
+def _parsed(text: bytes, url: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UnreachableError(f"{url} answers, but not as a model server: {text[:80]!r}", hint="check the address")
+    return answer
+
+
+def _refused(status: int, said: str, url: str) -> InputError | UnreachableError | NotFoundError:
+    if status == 404:
+        return NotFoundError(f"the server says: {said}", hint="`skylift status` shows what it serves")
+    if status < 500 and status != 429:
+        return InputError(f"the server refused the input: {said}", hint="`skylift models show` lists what it takes")
+    return UnreachableError(f"{url} answers {status}: {said}", hint="try again in a moment; see `skylift status`")

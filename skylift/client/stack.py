@@ -1,0 +1,222 @@
+"""A stack as people use it: where its buckets and endpoints are, and what can be done with them."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skylift.errors import InputError, not_found
+from skylift.stack.project import Project
+
+if TYPE_CHECKING:
+    from skylift.artifacts.records import Deployment, ModelRef, RunSummary
+    from skylift.client.prediction import Prediction
+    from skylift.client.training import Run
+    from skylift.engine import Engine, OnBuild, Tool
+    from skylift.stack.outputs import EndpointOutput, Outputs
+    from skylift.stack.settings import Settings
+    from skylift.store import Store
+
+
+class Stack:
+    """One environment on one target.
+
+    Args:
+        name: the stack; None takes the project's only one.
+        project: the project's folder; None looks from the current folder upwards.
+        on_build: told how far the making of the engine is, should it have to be made.
+
+    Raises:
+        NotFoundError: no project, or no stack of that name.
+        InputError: the project has several stacks and none was named.
+    """
+
+    def __init__(
+        self, name: str | None = None, project: Path | str | None = None, *, on_build: OnBuild | None = None
+    ) -> None:
+        self.project = Project.find(Path(project) if project is not None else None)
+        self.name = _choose(self.project, name)
+        self._on_build = on_build
+
+    def __repr__(self) -> str:
+        return f"Stack({self.name!r})"
+
+    @cached_property
+    def settings(self) -> Settings:
+        return self.project.settings(self.name)
+
+    @cached_property
+    def engine(self) -> Engine:
+        from skylift.engine import Engine
+
+        return Engine(self.project, self.name, progress=self._on_build)
+
+    @cached_property
+    def tool(self) -> Tool:
+        """The Pulumi engine, made if need be."""
+        from skylift.engine import find_pulumi
+
+        return find_pulumi(progress=self._on_build)
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What the stack promises.
+
+        Raises:
+            ProvisionError: it is not up.
+        """
+        return self.engine.outputs()
+
+    @cached_property
+    def keep(self) -> Store:
+        from skylift.store import open_store
+
+        return open_store(self.outputs.buckets.keep)
+
+    @cached_property
+    def work(self) -> Store:
+        from skylift.store import open_store
+
+        return open_store(self.outputs.buckets.work)
+
+    def endpoint(self, name: str | None = None) -> tuple[str, EndpointOutput]:
+        """An endpoint by name; the only one if none is named.
+
+        Raises:
+            NotFoundError: no endpoint of that name.
+            InputError: there are several and none was named.
+        """
+        endpoints = self.outputs.endpoints
+        if name is None:
+            if len(endpoints) == 1:
+                return next(iter(endpoints.items()))
+            if "default" in endpoints:
+                return "default", endpoints["default"]
+            raise InputError(
+                f"stack {self.name!r} has several endpoints: {', '.join(sorted(endpoints))}",
+                hint="name one with --endpoint",
+            )
+        if name not in endpoints:
+            raise not_found("endpoint", name, endpoints, hint=f"endpoints are settings of {self.name}'s stack file")
+        return name, endpoints[name]
+
+    # training
+
+    def train(
+        self,
+        recipe: str,
+        *,
+        hyperparameters: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        data: Path | str | None = None,
+        env: Mapping[str, str] | None = None,
+        secrets: Sequence[str] = (),
+        seed: int = 0,
+        wait: bool = True,
+    ) -> Run:
+        """Train a recipe and, unless `wait` is false, wait for the model.
+
+        Args:
+            recipe: a bundled recipe's name, `path/to/file.py` or `package.module`.
+            model: the name to publish under; default the recipe's.
+            data: a folder of files that `load` gets as `source`; only what changed is sent.
+            env: environment variables of the run, recorded.
+            secrets: names of secrets; values go into the environment and are never recorded.
+
+        Raises:
+            RunFailedError: the run ended without a model.
+        """
+        from skylift.client import training
+
+        asked = training.Request(
+            recipe=recipe,
+            hyperparameters=dict(hyperparameters or {}),
+            model=model,
+            data=Path(data) if data is not None else None,
+            env=dict(env or {}),
+            secrets=tuple(secrets),
+            seed=seed,
+        )
+        run = training.start(self, asked)
+        if wait:
+            run.wait()
+        return run
+
+    def resume(self, run: str, *, wait: bool = True) -> Run:
+        """Go on with a run from its last checkpoint: under its id if it never ended, else as a new run that names it."""
+        from skylift.client import training
+
+        resumed = training.resume(self, run)
+        if wait:
+            resumed.wait()
+        return resumed
+
+    def run(self, run: str = "last") -> Run:
+        """A run by id, by a unique beginning or ending of it, or the last one."""
+        from skylift.artifacts import runs
+        from skylift.client.training import Run
+
+        return Run(self, runs.find_run(self.keep, run))
+
+    def runs(self, limit: int | None = None) -> list[RunSummary]:
+        """Runs, newest first."""
+        from skylift.artifacts import runs
+
+        return runs.list_runs(self.keep, self.work, limit=limit)
+
+    # serving
+
+    def deploy(self, model: str | ModelRef, *, endpoint: str | None = None, wait: bool = True) -> Deployment:
+        """Let an endpoint answer with a model's version; unless `wait` is false, return when every replica does.
+
+        Raises:
+            DeployError: the version was refused, or a replica could not load it and the one before is back.
+        """
+        from skylift.client import releases
+
+        return releases.deploy(self, model, endpoint=endpoint, wait=wait)
+
+    def rollback(self, *, endpoint: str | None = None, to: int | None = None, wait: bool = True) -> Deployment:
+        """Let an endpoint answer with what it served before."""
+        from skylift.client import releases
+
+        return releases.rollback(self, endpoint=endpoint, to=to, wait=wait)
+
+    def predict(self, inputs: Any, *, endpoint: str | None = None) -> list[Prediction]:
+        """Ask an endpoint.
+
+        Args:
+            inputs: a path to .json, .npy, .csv, .png or .jpg; or an array or nested list, one row or a batch.
+        """
+        from skylift.client import prediction
+
+        return prediction.predict(self, inputs, endpoint=endpoint)
+
+
+def who() -> str:
+    """Who acts, for records: user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _choose(project: Project, name: str | None) -> str:
+    known = project.stacks()
+    if name is None:
+        if len(known) == 1:
+            return known[0]
+        if not known:
+            raise not_found("stack", "local", known, hint="`skylift quickstart` or `skylift init local` makes one")
+        raise InputError(
+            f"the project has several stacks: {', '.join(known)}",
+            hint="name one with --stack, or set SKYLIFT_STACK",
+        )
+    if name not in known:
+        raise not_found("stack", name, known, hint=f"`skylift init {name}` writes stacks/Pulumi.{name}.yaml")
+    return name

@@ -1,0 +1,308 @@
+"""Asking for a run, following it, resuming it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from skylift import __version__
+from skylift.artifacts import chunks, datasets, layout, records, runs
+from skylift.errors import ConflictError, InputError, RunFailedError, SavedError, SkyliftError, UnreachableError
+from skylift.launch import code, launcher, recipes
+from skylift.launch import secrets as kept
+from skylift.launch.commit import commit_of
+from skylift.store import ObjectExistsError, Store
+
+if TYPE_CHECKING:
+    from skylift.client.stack import Stack
+
+POLL = 0.3
+"""How often a follower looks at a bucket of files [s]; clouds are asked every 2 s."""
+START_LIMIT = 60.0
+"""How long a run may take to give its first sign of life on this machine [s]."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of `train`. Hyperparameters may be texts; they are checked against the recipe."""
+
+    recipe: str
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    data: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a follower knows of a run at one moment. `finished_epoch` is set in the update that ends an epoch."""
+
+    state: str = "queued"
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    finished_epoch: int = 0
+    epoch_metrics: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+class Run:
+    """A run of a stack."""
+
+    def __init__(self, stack: Stack, run_id: str) -> None:
+        self.stack = stack
+        self.id = run_id
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"
+
+    def view(self) -> runs.RunView:
+        """Where it stands."""
+        return runs.view_run(self.stack.keep, self.stack.work, self.id)
+
+    @property
+    def result(self) -> records.RunResult | None:
+        return runs.read_result(self.stack.keep, self.id)
+
+    @property
+    def model(self) -> records.ModelRef:
+        """The version that it published.
+
+        Raises:
+            RunFailedError: it has published none.
+        """
+        result = self.result
+        if result is None or result.model is None:
+            raise RunFailedError(f"run {self.id} has published no model", hint=f"`skylift logs {self.id}` shows why")
+        published = result.model
+        return records.ModelRef(name=published.name, version=published.version, digest=published.digest)
+
+    def follow(self) -> Iterator[Update]:
+        """Updates until it ends; see `follow`."""
+        return follow(self)
+
+    def wait(self) -> records.RunResult:
+        """Wait for the end.
+
+        Raises:
+            RunFailedError: it failed or was cancelled.
+            SavedError: it was stopped and can be resumed.
+            UnreachableError: it gives no sign of life.
+        """
+        for _ in self.follow():
+            pass
+        return ended(self)
+
+    def logs(self) -> bytes:
+        """What it has printed so far."""
+        return chunks.ChunkReader(self.stack.work, layout.logs(self.id)).read()
+
+    def cancel(self, why: str = "") -> None:
+        """Ask it to stop.
+
+        Raises:
+            ConflictError: it has ended already.
+        """
+        from skylift.client.stack import who
+
+        result = self.result
+        if result is not None:
+            raise ConflictError(f"run {self.id} has ended already: {result.state}")
+        runs.request_cancel(self.stack.work, self.id, who(), why)
+
+
+def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], None] | None = None) -> Run:
+    """Record a run and start it; return when it is on its way."""
+    packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
+    recipe = (
+        recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)
+    )
+    texts = {name: value if isinstance(value, str) else repr(value) for name, value in asked.hyperparameters.items()}
+    values = recipes.parse(recipe, texts)
+    name = layout.check_name("model", asked.model or recipe.name.rpartition(".")[2].replace("_", "-").lower())
+    secret_values = kept.resolve(stack.project, asked.secrets)
+    both = sorted(set(asked.secrets) & set(asked.env))
+    if both:
+        raise InputError(f"{', '.join(both)} is given both as --env and as --secret", hint="keep the secret")
+    if packed is not None:
+        _send_code(stack.keep, packed)
+    spec = records.RunSpec(
+        id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")),
+        recipe=packed.module if packed is not None else asked.recipe,
+        hyperparameters=values,
+        code=packed.digest if packed is not None else None,
+        dataset=_send_data(stack.keep, asked.data, progress) if asked.data is not None else None,
+        model=name,
+        seed=asked.seed,
+        env=asked.env,
+        secrets=sorted(asked.secrets),
+        commit=commit_of(packed.root if packed is not None else stack.project.root),
+        **_common(stack),
+    )
+    return _launch(stack, spec, secret_values)
+
+
+def resume(stack: Stack, name: str) -> Run:
+    """Go on with a run from its last checkpoint.
+
+    Raises:
+        ConflictError: it is still at work.
+    """
+    run_id = runs.find_run(stack.keep, name)
+    view = runs.view_run(stack.keep, stack.work, run_id)
+    secret_values = kept.resolve(stack.project, view.spec.secrets)
+    if view.result is None:
+        status = view.status
+        dead = status is None or view.state in ("lost", "preempted") or launcher(view.spec.target).is_dead(status)
+        if not dead:
+            raise ConflictError(
+                f"run {run_id} is still at work ({view.state})",
+                hint=f"`skylift logs -f {run_id}` follows it, `skylift cancel {run_id}` stops it",
+            )
+        stack.work.delete([layout.live_cancel(run_id)])
+        _announce(stack, view.spec)
+        launcher(view.spec.target).start(stack.project, view.spec, secret_values)
+        return Run(stack, run_id)
+    again = msgspec.structs.replace(
+        view.spec,
+        id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")),
+        resumed_from=run_id,
+        **_common(stack),
+    )
+    return _launch(stack, again, secret_values)
+
+
+def follow(run: Run) -> Iterator[Update]:
+    """Look at a run until it has ended, stopped or fallen silent; an update whenever something is new."""
+    keep, work = run.stack.keep, run.stack.work
+    events = chunks.ChunkReader(work, layout.events(run.id))
+    spec = runs.read_spec(keep, run.id)
+    starter = launcher(spec.target)
+    pause = POLL if work.folder is not None else 2.0
+    seen = Update()
+    begun = checked = time.monotonic()
+    partial = b""
+    while True:
+        result = runs.read_result(keep, run.id)
+        partial += events.read()
+        *lines, partial = partial.split(b"\n")
+        for line in lines:
+            seen = _absorb(seen, msgspec.json.decode(line, type=records.Event))
+            yield seen
+        status = runs.read_status(work, run.id)
+        if status is not None and (status.state, status.message) != (seen.state, seen.message):
+            seen = replace(seen, state=status.state, message=status.message, finished_epoch=0)
+            yield seen
+        if result is not None or (status is not None and status.state in ("preempted", *records.FINAL)):
+            return
+        if status is not None and status.pid is not None and starter.is_dead(status):
+            if runs.read_result(keep, run.id) is None:
+                return
+            continue
+        if time.monotonic() - checked > 10:
+            checked = time.monotonic()
+            if runs.view_run(keep, work, run.id).state == "lost":
+                return
+        waiting = status is None or status.state == "queued"
+        if waiting and spec.target == "local" and time.monotonic() - begun > START_LIMIT:
+            return
+        time.sleep(pause)
+
+
+def ended(run: Run) -> records.RunResult:
+    """The result of a run that follow() has left, or the error that says how it stopped."""
+    result = run.result
+    if result is not None:
+        if result.state == "succeeded":
+            return result
+        failure = result.failure
+        message = f"run {run.id} {result.state}" + (f": {failure.message}" if failure is not None else "")
+        hint = (failure.hint if failure is not None else "") or f"`skylift logs {run.id}` shows its output"
+        raise RunFailedError(message, hint=hint, details={"run": run.id, "state": result.state})
+    view = run.view()
+    if view.state == "preempted":
+        raise SavedError(
+            f"run {run.id} was stopped and is saved" + (f": {view.status.message}" if view.status else ""),
+            hint=f"`skylift train --resume {run.id}` goes on",
+            details={"run": run.id},
+        )
+    raise _silent(run, view)
+
+
+def _silent(run: Run, view: runs.RunView) -> SkyliftError:
+    said = launcher(view.spec.target).output(run.stack.project, view.spec)
+    last = said.splitlines()[-1] if said else ""
+    return UnreachableError(
+        f"run {run.id} has stopped without a word" + (f"; the last was: {last}" if last else ""),
+        hint=f"`skylift train --resume {run.id}` goes on from its last checkpoint; `skylift logs {run.id}` shows its output",
+        details={"run": run.id},
+    )
+
+
+def _absorb(seen: Update, event: records.Event) -> Update:
+    seen = replace(seen, finished_epoch=0)
+    if event.kind == "plan":
+        return replace(seen, steps=event.steps, epochs=event.epochs)
+    if event.kind == "stage":
+        return replace(seen, stage=event.text)
+    if event.kind == "epoch":
+        return replace(
+            seen, step=event.step, epoch=event.epoch, finished_epoch=event.epoch, epoch_metrics=event.metrics
+        )
+    if event.kind == "step":
+        return replace(seen, step=event.step, epoch=event.epoch, metrics=event.metrics)
+    return seen
+
+
+def _common(stack: Stack) -> dict[str, Any]:
+    from skylift.client.stack import who
+
+    return {
+        "created": records.now(),
+        "by": who(),
+        "stack": stack.name,
+        "target": stack.outputs.target,
+        "keep": stack.keep.url,
+        "work": stack.work.url,
+        "skylift": __version__,
+    }
+
+
+def _launch(stack: Stack, spec: records.RunSpec, secret_values: dict[str, str]) -> Run:
+    runs.create_run(stack.keep, spec)
+    _announce(stack, spec)
+    runs.write_index(stack.keep, stack.work)
+    launcher(spec.target).start(stack.project, spec, secret_values)
+    return Run(stack, spec.id)
+
+
+def _announce(stack: Stack, spec: records.RunSpec) -> None:
+    now = records.now()
+    status = records.RunStatus(
+        id=spec.id, state="queued", beat=now, history=[records.Transition(state="queued", at=now)]
+    )
+    runs.write_status(stack.work, status)
+
+
+def _send_code(keep: Store, packed: code.Code) -> None:
+    try:
+        keep.create(layout.code(packed.digest), packed.archive)
+    except ObjectExistsError:
+        return  # the same content: the name is its digest
+
+
+def _send_data(keep: Store, folder: Path, progress: Callable[[int, int, str], None] | None) -> str:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder", hint="--data takes a folder of files")
+    name = layout.check_name("dataset", folder.resolve().name.replace(" ", "-").replace("_", "-").lower())
+    return datasets.publish(keep, name, folder, {}, progress=progress)

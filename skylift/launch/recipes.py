@@ -1,0 +1,133 @@
+"""What the training program says of recipes. skylift never imports a recipe: it asks the program that will run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from skylift.errors import InputError, MachineError, RecipeError, nearest, not_found
+
+
+class Hyperparameter(msgspec.Struct, frozen=True):
+    """One field of a recipe's Hyperparameters. `type` is int, float, bool or str."""
+
+    name: str
+    type: str
+    default: Any
+    help: str = ""
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    name: str
+    summary: str
+    hyperparameters: list[Hyperparameter]
+    task: dict[str, Any] = {}
+
+
+def bundled() -> list[Recipe]:
+    """The recipes that come with skylift."""
+    return msgspec.convert(_ask([]), list[Recipe])
+
+
+def describe(name: str) -> Recipe:
+    """A bundled recipe.
+
+    Raises:
+        NotFoundError: there is none of that name; near misses are named.
+    """
+    known = {recipe.name: recipe for recipe in bundled()}
+    if name not in known:
+        raise not_found(
+            "recipe",
+            name,
+            known,
+            hint="`skylift recipes` lists them; a recipe of your own is given by path: --recipe path/to/file.py",
+        )
+    return known[name]
+
+
+def describe_code(root: str, module: str) -> Recipe:
+    """A recipe of the user's, imported by the training program from the folder `root`.
+
+    Raises:
+        RecipeError: it cannot be imported or breaks the contract.
+    """
+    return msgspec.convert(_ask(["--code-root", root, "--module", module]), Recipe)
+
+
+def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
+    """Typed hyperparameters from `name=value` texts.
+
+    Raises:
+        InputError: names that the recipe does not have and values of a wrong type, all at once.
+    """
+    fields = {field.name: field for field in recipe.hyperparameters}
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for name, text in given.items():
+        field = fields.get(name)
+        if field is None:
+            near = nearest(name, fields)
+            mistakes.append(f"{name} is none of its hyperparameters" + (f"; did you mean {near!r}?" if near else ""))
+            continue
+        try:
+            values[name] = _convert(text, field.type)
+        except ValueError:
+            mistakes.append(f"{name} = {text!r} must be {_ARTICLES.get(field.type, field.type)}")
+    if mistakes:
+        listed = ", ".join(f"{field.name} ({field.type}, {field.default!r})" for field in fields.values())
+        raise InputError(
+            f"recipe {recipe.name!r}: " + "; ".join(mistakes),
+            hint=f"it has {listed}" if listed else "it has none",
+            details={"recipe": recipe.name, "mistakes": mistakes},
+        )
+    return values
+
+
+_ARTICLES = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+def _convert(text: str, kind: str) -> Any:
+    if kind == "bool":
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(text)
+        return words[text.lower()]
+    return {"int": int, "float": float}.get(kind, str)(text)
+
+
+def _ask(arguments: Sequence[str]) -> Any:
+    require_training()
+    command = [sys.executable, "-P", "-m", "training", "recipes", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == RecipeError.exit_code:
+        raise _recipe_error(done.stdout, done.stderr)
+    if done.returncode != 0:
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise MachineError(
+            f"the training program cannot start: {last}", hint="`skylift doctor` shows what this machine lacks"
+        )
+    return json.loads(done.stdout)
+
+
+def _recipe_error(printed: str, complained: str) -> RecipeError:
+    try:
+        error = json.loads(printed)["error"]
+        return RecipeError(error["message"], hint=error["hint"], details=error.get("details"))
+    except (ValueError, KeyError, TypeError):
+        return RecipeError(complained.strip() or printed.strip(), hint="see the recipe contract in docs/recipes.md")
+
+
+def require_training() -> None:
+    """Raises MachineError where TensorFlow is not installed, without importing it."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise MachineError(
+            "TensorFlow is not installed, which training on this machine needs",
+            hint="`pip install 'skylift[train]'`, or `uv sync` in a checkout",
+        )
