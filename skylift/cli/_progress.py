@@ -136,7 +136,7 @@ class TrainingBar:
             )
         elif update.stage != self._stage:
             self._stage = update.stage
-            if update.stage:
+            if update.stage and not update.stage.startswith("epoch "):  # an epoch gets a line when it ends
                 click.echo(f"  {update.stage}", err=True)
         if update.finished_epoch and update.finished_epoch != self._epoch:
             self._epoch = update.finished_epoch

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from skylift.artifacts import models
-from skylift.artifacts.records import ModelManifest, ModelRef, TaskInfo
+from skylift.artifacts import layout, models, objects
+from skylift.artifacts.records import ModelManifest, ModelRef, Samples, TaskInfo
 from skylift.client import inputs, releases
 from skylift.errors import InputError, NotFoundError, UnreachableError
 
@@ -82,6 +82,25 @@ def ask(
     return [
         decode(row, manifest, deployment_model, int(number) if number else None) for row in answer["predictions"]
     ], given
+
+
+def samples(stack: Stack, *, endpoint: str | None = None) -> Samples:
+    """The rows that go with the version that an endpoint serves, and what they truly are.
+
+    Raises:
+        NotFoundError: the endpoint serves nothing yet, or the version came without.
+    """
+    name, _ = stack.endpoint(endpoint)
+    deployment = releases.serving_now(stack, name)
+    if deployment is None:
+        raise NotFoundError(f"endpoint {name!r} serves nothing yet", hint="`skylift deploy MODEL` lets it answer")
+    model = deployment.model
+    found = objects.find(stack.keep, f"{layout.model(model.name, model.digest)}/{layout.SAMPLES}", Samples)
+    if found is None:
+        raise NotFoundError(
+            f"{model.name}:{model.version} came without samples", hint="give a file in place of --sample"
+        )
+    return found.record
 
 
 def decode(row: Any, manifest: ModelManifest, model: ModelRef, deployment: int | None) -> Prediction:

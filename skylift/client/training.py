@@ -162,9 +162,7 @@ def resume(stack: Stack, name: str) -> Run:
     view = runs.view_run(stack.keep, stack.work, run_id)
     secret_values = kept.resolve(stack.project, view.spec.secrets)
     if view.result is None:
-        status = view.status
-        dead = status is None or view.state in ("lost", "preempted") or launcher(view.spec.target).is_dead(status)
-        if not dead:
+        if not is_dead(view):
             raise ConflictError(
                 f"run {run_id} is still at work ({view.state})",
                 hint=f"`skylift logs -f {run_id}` follows it, `skylift cancel {run_id}` stops it",
@@ -180,6 +178,14 @@ def resume(stack: Stack, name: str) -> Run:
         **_common(stack),
     )
     return _launch(stack, again, secret_values)
+
+
+def is_dead(view: runs.RunView) -> bool:
+    """Whether a run without a result is known to be at rest: saved, silent, its process gone, or never begun."""
+    if view.status is None or view.state in ("lost", "preempted"):
+        return True
+    never_begun = view.state == "queued" and view.spec.target == "local" and (view.beat_age_s or 0.0) > START_LIMIT / 4
+    return never_begun or launcher(view.spec.target).is_dead(view.status)
 
 
 def follow(run: Run) -> Iterator[Update]:
