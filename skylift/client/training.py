@@ -168,7 +168,7 @@ def resume(stack: Stack, name: str) -> Run:
                 hint=f"`skylift logs -f {run_id}` follows it, `skylift cancel {run_id}` stops it",
             )
         stack.work.delete([layout.live_cancel(run_id)])
-        _announce(stack, view.spec)
+        _announce(stack, view.spec, attempts=view.status.attempt if view.status is not None else 0)
         launcher(view.spec.target).start(stack.project, view.spec, secret_values)
         return Run(stack, run_id)
     again = msgspec.structs.replace(
@@ -292,10 +292,11 @@ def _launch(stack: Stack, spec: records.RunSpec, secret_values: dict[str, str]) 
     return Run(stack, spec.id)
 
 
-def _announce(stack: Stack, spec: records.RunSpec) -> None:
+def _announce(stack: Stack, spec: records.RunSpec, *, attempts: int = 0) -> None:
+    """Say that a run is on its way, after so many attempts at it; the next one counts itself."""
     now = records.now()
     status = records.RunStatus(
-        id=spec.id, state="queued", beat=now, history=[records.Transition(state="queued", at=now)]
+        id=spec.id, state="queued", beat=now, attempt=attempts, history=[records.Transition(state="queued", at=now)]
     )
     runs.write_status(stack.work, status)
 
