@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from skylift import assets
+from skylift import __version__, assets
 from skylift.errors import ConflictError, MachineError, NotFoundError
 from skylift.stack.project import Project
 
@@ -18,6 +18,11 @@ PORT = 8501
 IGNORED = """\
 # A stack's files are yours to commit; what lies in .skylift is this machine's alone.
 /.skylift/
+"""
+
+REQUIREMENTS = f"""\
+# Exactly what this release was tested with; `pip install -r requirements.txt` gives another machine the same.
+skylift[train,serve,serve-tensorflow]=={__version__}
 """
 
 
@@ -64,6 +69,9 @@ def _project(folder: Path) -> tuple[Project, list[Path]]:
     for name in ("Pulumi.yaml", "__main__.py", "stacks/Pulumi.example-local.yaml"):
         if not (root / name).exists():
             written.append(_write(root / name, assets.path(name).read_text(encoding="utf-8")))
+    if not (root / "requirements.txt").exists():
+        locked = assets.path("requirements/local.txt").read_text(encoding="utf-8")
+        written.append(_write(root / "requirements.txt", REQUIREMENTS + locked))
     if not (root / ".gitignore").exists():
         written.append(_write(root / ".gitignore", IGNORED))
     return Project(root), written
