@@ -132,12 +132,17 @@ def blamed(recipe: str, where: str) -> Iterator[None]:
         raise _blame(recipe, where, error) from None
 
 
+LONGEST_LINE = 400
+
+
 def last_line(error: BaseException) -> str:
-    """The last line of the error's traceback: `ValueError: no such column`; of TensorFlow's, which are long, the first."""
+    """How the error's traceback ends: `ValueError: no such column`. Of a message of many lines, the first says what is wrong."""
     message = getattr(error, "message", None)
     if type(error).__module__.startswith("tensorflow") and isinstance(message, str) and message.strip():
         return f"{type(error).__name__}: {message.strip().splitlines()[0]}"
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    line = lines[-1] if isinstance(error, SyntaxError) else lines[0]
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} …"
 
 
 def _blame(recipe: str, where: str, error: BaseException) -> RecipeError:
