@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
+
+import msgspec
 
 from skylift.errors import SkyliftError
 
@@ -23,10 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
             from training.run.attempt import attempt
 
             return attempt(options.run, options.scratch, options.number, options.wire, options.lifeline)
+        if options.command == "import":
+            return _import(options)
         return _recipes(options)
     except SkyliftError as error:
         if getattr(options, "json", False):
-            print(json.dumps(error.to_dict()))
+            _answer(json.dumps(error.to_dict(), default=str))
         else:
             print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
@@ -41,8 +46,31 @@ def _recipes(options: argparse.Namespace) -> int:
         recipes = choose(options.name, options.file, options.code_root, options.module)
         described = [describe(recipe) for recipe in recipes]
     one = bool(options.name or options.file or options.code_root)
-    print(render(described, as_json=options.json, one=one))
+    _answer(render(described, as_json=options.json, one=one))
     return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from training.importing.add import add
+    from training.importing.meaning import Meaning
+
+    labels = tuple(label.strip() for label in options.labels.split(",")) if options.labels else ()
+    with contextlib.redirect_stdout(sys.stderr):  # what TensorFlow and the converter say is no part of the answer
+        added = add(options.path, options.keep, options.name, options.by, Meaning(labels, options.unit, options.image))
+    model = added.model
+    if options.json:
+        _answer(json.dumps({"model": msgspec.to_builtins(model), "notes": added.notes}))
+    else:
+        _answer("\n".join([f"{model.name}:{model.version} ({model.digest[:12]}) is published", *added.notes]))
+    return 0
+
+
+def _answer(text: str) -> None:
+    """Print what was asked for; a reader that went away (`| head`) has had enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     attempt.add_argument("--number", required=True, type=int)
     attempt.add_argument("--wire", required=True, type=int)
     attempt.add_argument("--lifeline", required=True, type=int)
+    adding = commands.add_parser("import", help="publish a model that was made elsewhere")
+    adding.add_argument("--path", required=True, type=Path, help="a .keras, .h5 or .onnx file, or a SavedModel folder")
+    adding.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")
+    adding.add_argument("--name", required=True, help="the model of which it becomes the next version")
+    adding.add_argument("--by", required=True, metavar="WHO", help="who adds it, for the record")
+    adding.add_argument("--labels", default="", metavar="A,B", help="names of the classes, in order")
+    adding.add_argument("--unit", default="", help="unit of the value of a regression")
+    adding.add_argument("--image", action="store_true", help="the input is an image")
+    adding.add_argument("--json", action="store_true")
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from skylift.errors import InputError, MachineError, RecipeError, nearest, not_found
+from skylift.errors import InputError, MachineError, nearest, not_found
+from skylift.launch.asking import ask_training
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
@@ -104,24 +102,7 @@ def _convert(text: str, kind: str) -> Any:
 
 def _ask(arguments: Sequence[str]) -> Any:
     require_training()
-    command = [sys.executable, "-P", "-m", "training", "recipes", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == RecipeError.exit_code:
-        raise _recipe_error(done.stdout, done.stderr)
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise MachineError(
-            f"the training program cannot start: {last}", hint="`skylift doctor` shows what this machine lacks"
-        )
-    return json.loads(done.stdout)
-
-
-def _recipe_error(printed: str, complained: str) -> RecipeError:
-    try:
-        error = json.loads(printed)["error"]
-        return RecipeError(error["message"], hint=error["hint"], details=error.get("details"))
-    except (ValueError, KeyError, TypeError):
-        return RecipeError(complained.strip() or printed.strip(), hint="see the recipe contract in docs/recipes.md")
+    return ask_training(["recipes", *arguments])
 
 
 def require_training() -> None:

@@ -237,7 +237,7 @@ class TestExport:
         def off_by(write: Any, much: float) -> Any:
             def written(*arguments: Any) -> Any:
                 run = write(*arguments)
-                return lambda rows: run(rows) + much
+                return lambda rows: {name: output + much for name, output in run(rows).items()}
 
             return written
 

@@ -1,0 +1,57 @@
+"""Asking the training program something: it answers in JSON, and its errors become ours again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from skylift.errors import MachineError, SkyliftError
+
+
+def ask_training(arguments: Sequence[str]) -> Any:
+    """What `python -P -m training ARGUMENTS --json` prints.
+
+    Raises:
+        SkyliftError: of the kind that the program met, with its message, hint and details.
+        MachineError: it could not start, or ended without a word.
+    """
+    command = [sys.executable, "-P", "-m", "training", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        raise _error(done.stdout) or _silent(done)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise _silent(done) from None
+
+
+def _error(printed: str) -> SkyliftError | None:
+    """The error in what the program printed, as its own class; None where there is none."""
+    try:
+        said = json.loads(printed)["error"]
+        known = {kind.kind: kind for kind in _classes(SkyliftError)}
+        codes = {kind.exit_code: kind for kind in reversed(_classes(SkyliftError))}
+        kind = known.get(said["kind"]) or codes.get(said["exit_code"], SkyliftError)
+        return kind(said["message"], hint=said["hint"], details=said.get("details"))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _classes(base: type[SkyliftError]) -> list[type[SkyliftError]]:
+    """The class and all below it, parents first."""
+    return [base] + [each for child in base.__subclasses__() for each in _classes(child)]
+
+
+def _silent(done: subprocess.CompletedProcess[str]) -> MachineError:
+    if done.returncode < 0:
+        return MachineError(
+            f"the training program was ended by signal {-done.returncode}",
+            hint="where memory ran out, close other programs or use a larger machine",
+        )
+    last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+    return MachineError(
+        f"the training program cannot do it: {last}", hint="`skylift doctor` shows what this machine lacks"
+    )

@@ -1,0 +1,87 @@
+"""A .keras or .h5 file: exported as SavedModel and ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from skylift.artifacts.records import TensorSpec
+from skylift.errors import InputError
+from training.export.compare import Named
+from training.export.formats import Exported, export_function
+from training.export.running import function_runner
+from training.importing.original import first_line, named_function, require_rows, start_tensorflow
+
+_UNKNOWN = (
+    "Could not locate",
+    "Unknown layer",
+    "Unknown object",
+    "cannot be deserialized",
+    "register_keras_serializable",
+)
+
+
+class KerasFile:
+    """The whole model, without its training configuration. Code inside the file is never run: Keras' safe mode stays on."""
+
+    def __init__(self, path: Path) -> None:
+        self._tf, keras = start_tensorflow()
+        self._model = _load(keras, path)
+        tensors = list(getattr(self._model, "inputs", None) or [])
+        if not tensors:
+            raise InputError(
+                f"{path.name} does not say what the model takes",
+                hint="build it from keras.Input, or call it once before it is saved; or add the folder of `model.export`",
+            )
+        self.inputs = [
+            TensorSpec(name=each.name, dtype=each.dtype, shape=require_rows(each.name, each.shape)) for each in tensors
+        ]
+        names = _output_names(keras, self._model)
+        self.outputs: dict[str, list[int | None] | None] = {
+            name: list(each.shape) for name, each in zip(names, self._model.outputs, strict=True)
+        }
+
+        def call(named: Named) -> dict[str, Any]:
+            packed = keras.tree.pack_sequence_as(self._model.input, [named[spec.name] for spec in self.inputs])
+            return dict(zip(names, keras.tree.flatten(self._model(packed, training=False)), strict=True))
+
+        self._serve = named_function(self._tf, self.inputs, call)
+
+    def run(self, rows: Named) -> Named:
+        return function_runner(self._tf, self._serve)(rows)
+
+    def store(self, rows: Named, expected: Named, folder: Path) -> Exported:
+        return export_function(self._tf, self._model, self._serve, rows, expected, folder)
+
+
+def _load(keras: Any, path: Path) -> Any:
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        text = str(error)
+        if "Lambda" in text and "safe" in text:
+            raise InputError(
+                f"{path.name} has a Lambda layer, which is code inside the file: it is not run",
+                hint="write it as a layer of its own, or, if you trust the file, load it where you made it, "
+                "`model.export(folder)`, and add that folder",
+            ) from None
+        if any(sign in text for sign in _UNKNOWN):
+            raise InputError(
+                f"{path.name} has a custom layer or function: {first_line(error)}",
+                hint="where its code is known, `model.export(folder)`, and add that folder: it needs no code",
+            ) from None
+        raise InputError(
+            f"Keras cannot load {path.name}: {first_line(error)}",
+            hint="save it again with `model.save`; a file of weights alone is no model",
+        ) from None
+
+
+def _output_names(keras: Any, model: Any) -> list[str]:
+    """The keys of a model that returns a dict, else the names of its last layers, each once."""
+    if isinstance(getattr(model, "output", None), dict):
+        names = [str(path[-1]) for path, _ in keras.tree.flatten_with_path(model.output)]
+    else:
+        names = [str(name) for name in getattr(model, "output_names", None) or ()]
+    if len(names) != len(model.outputs) or len(set(names)) != len(names):
+        names = [f"output_{number}" for number in range(len(model.outputs))]
+    return names
