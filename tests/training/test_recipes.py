@@ -15,7 +15,7 @@ from skylift.errors import RecipeError
 from training.contract import setting
 from training.loop.settings import LoopSettings
 from training.recipes.hyperparameters import fill
-from training.recipes.loading import BUNDLED, bundled, from_code
+from training.recipes.loading import BUNDLED, bundled, from_code, last_line
 
 
 def recipes(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -217,3 +217,14 @@ class TestMnist:
         np.savetxt(tmp_path / "mnist_5k.csv.gz", table, fmt="%d", delimiter=",")
         recipe = bundled("mnist")
         assert recipe.load(recipe.hyperparameters(), tmp_path).train.rows == 140
+
+
+class TestLastLine:
+    def test_message_of_many_lines_is_told_by_its_first(self) -> None:
+        error = ValueError("shapes differ:\n  [1 2 3]\n  [4 5]")
+        assert last_line(error) == "ValueError: shapes differ:"
+
+    def test_syntax_error_is_told_by_its_last(self) -> None:
+        with pytest.raises(SyntaxError) as raised:
+            compile("x = (", "mine.py", "exec")
+        assert last_line(raised.value).startswith("SyntaxError: ")
