@@ -133,12 +133,15 @@ def add(
 
     stack = open_stack(ctx, stack_flag)
     meaning = importing.Meaning(labels=tuple(labels.split(",")) if labels else (), unit=unit, is_image=image)
+    notes: list[str] = []
     with _progress.spinner(f"reading {path} and comparing its forms", quiet=as_json):
-        published = importing.add(stack, name, path, meaning)
+        published = importing.add(stack, name, path, meaning, tell=notes.append)
     if as_json:
         _render.print_json(published)
         return
     click.echo(f"{published.name}:{published.version} ({published.digest[:12]}) is published")
+    for note in notes:
+        click.echo(note)
     _render.next_steps(
         (f"skylift deploy {published.name}:{published.version}", "lets the endpoint answer with it"),
         (f"skylift models show {published.name}", "shows what it takes and gives"),

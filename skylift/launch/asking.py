@@ -32,8 +32,11 @@ def _error(printed: str) -> SkyliftError | None:
     """The error in what the program printed, as its own class; None where there is none."""
     try:
         said = json.loads(printed)["error"]
-        known = {kind.kind: kind for kind in _classes(SkyliftError)}
-        codes = {kind.exit_code: kind for kind in reversed(_classes(SkyliftError))}
+        classes = _classes(SkyliftError)[
+            ::-1
+        ]  # a kind and an exit code mean the class nearest to the root that has them
+        known = {each.kind: each for each in classes}
+        codes = {each.exit_code: each for each in classes}
         kind = known.get(said["kind"]) or codes.get(said["exit_code"], SkyliftError)
         return kind(said["message"], hint=said["hint"], details=said.get("details"))
     except (ValueError, KeyError, TypeError):

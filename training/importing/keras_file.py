@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,10 @@ from training.export.formats import Exported, export_function
 from training.export.running import function_runner
 from training.importing.original import first_line, named_function, require_rows, start_tensorflow
 
-_UNKNOWN = (
-    "Could not locate",
-    "Unknown layer",
-    "Unknown object",
-    "cannot be deserialized",
-    "register_keras_serializable",
+_UNKNOWN = re.compile(
+    r"(Could not locate (?:class|function) '[^']+'|Unknown (?:layer|object|\w+ function): ?'[^']+')", re.IGNORECASE
 )
+"""How Keras says that code is missing, somewhere in a long text."""
 
 
 class KerasFile:
@@ -41,8 +39,10 @@ class KerasFile:
             name: list(each.shape) for name, each in zip(names, self._model.outputs, strict=True)
         }
 
+        structure = getattr(self._model, "input", tensors[0])  # a Sequential has none, and takes its one tensor
+
         def call(named: Named) -> dict[str, Any]:
-            packed = keras.tree.pack_sequence_as(self._model.input, [named[spec.name] for spec in self.inputs])
+            packed = keras.tree.pack_sequence_as(structure, [named[spec.name] for spec in self.inputs])
             return dict(zip(names, keras.tree.flatten(self._model(packed, training=False)), strict=True))
 
         self._serve = named_function(self._tf, self.inputs, call)
@@ -65,13 +65,13 @@ def _load(keras: Any, path: Path) -> Any:
                 hint="write it as a layer of its own, or, if you trust the file, load it where you made it, "
                 "`model.export(folder)`, and add that folder",
             ) from None
-        if any(sign in text for sign in _UNKNOWN):
+        if missing := _UNKNOWN.search(text):
             raise InputError(
-                f"{path.name} has a custom layer or function: {first_line(error)}",
+                f"{path.name} has a custom layer or function: {missing[0]}",
                 hint="where its code is known, `model.export(folder)`, and add that folder: it needs no code",
             ) from None
         raise InputError(
-            f"Keras cannot load {path.name}: {first_line(error)}",
+            f"Keras cannot load {path.name}: {first_line(text.rpartition('Exception encountered: ')[2])}",
             hint="save it again with `model.save`; a file of weights alone is no model",
         ) from None
 
@@ -81,7 +81,7 @@ def _output_names(keras: Any, model: Any) -> list[str]:
     if isinstance(getattr(model, "output", None), dict):
         names = [str(path[-1]) for path, _ in keras.tree.flatten_with_path(model.output)]
     else:
-        names = [str(name) for name in getattr(model, "output_names", None) or ()]
+        names = [str(name) for name in getattr(model, "output_names", [model.layers[-1].name])]
     if len(names) != len(model.outputs) or len(set(names)) != len(names):
         names = [f"output_{number}" for number in range(len(model.outputs))]
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,6 +106,10 @@ def show(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
+    """What an error says, without the traceback that TensorFlow puts before it where it compiles a function."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0] == "in user code:":
+        said = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        return said[0] if said else lines[-1]
     return lines[0] if lines else type(error).__name__
