@@ -20,9 +20,10 @@ Exit code 2 is click's (usage), 130 an interrupt from the keyboard. docs/exit-co
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SkyliftError(Exception):
@@ -153,6 +154,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         >>> nearest("zzz", ["mnist"]) is None
         True
     """
+    import difflib  # only where somebody mistyped
+
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -151,7 +151,7 @@ def remove_version(keep: Store, ref: ModelRef) -> None:
         if (ref.name, ref.digest) in digests:
             raise ConflictError(
                 f"{ref.name}:{ref.version} is what endpoint {endpoint} serves",
-                hint=f"deploy another version first: `skylift deploy {endpoint} {ref.name}:N`",
+                hint=f"deploy another version first: `skylift deploy {ref.name}:N --endpoint {endpoint}`",
                 details={"endpoint": endpoint},
             )
     folder = layout.model(ref.name, ref.digest)

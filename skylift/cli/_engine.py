@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from skylift.cli._progress import Spinner
     from skylift.engine import BuildProgress, Message, OnEvent, ResourceStep, Summary
 
 _COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red", "refresh": "cyan"}
@@ -59,22 +64,50 @@ class BuildBar:
 
 
 @contextmanager
-def steps(title: str, *, quiet: bool) -> Iterator[OnEvent]:
-    """Print each resource as it is changed, below a title that turns while the engine works."""
+def steps(title: str, *, quiet: bool, listed: bool = True) -> Iterator[OnEvent]:
+    """Print each resource as it is changed, below a title that turns while the engine works.
+
+    An interrupt is passed on: the engine ends what it is at, so that state stays true; then Interrupted is raised.
+
+    Args:
+        listed: print the resources; without, only the title turns.
+    """
+    from skylift.cli._errors import Interrupted
     from skylift.cli._progress import spinner
 
-    with spinner(title, quiet=quiet) as say:
+    with spinner(title, quiet=quiet) as turning, _announcing(turning):
 
         def show(event: ResourceStep | Message) -> None:
-            if quiet:
-                return
-            text = describe(event)
+            text = describe(event) if listed else ""
             if text:
-                click.echo(text, err=True)
+                turning.line(text)
             elif getattr(event, "state", "") == "started":
-                say(f"{title} [dim]{getattr(event, 'name', '')}")
+                turning(f"{title} {getattr(event, 'name', '')}")
 
-        yield show
+        try:
+            yield show
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted while {title}; the engine has stopped", "the same command again goes on"
+            ) from None
+
+
+@contextmanager
+def _announcing(turning: Spinner) -> Iterator[None]:
+    """Say at once that an interrupt was heard; the engine may need seconds to end."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        turning.line("stopping in order; Ctrl-C twice more kills the engine")
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, heard)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def describe(event: ResourceStep | Message) -> str:

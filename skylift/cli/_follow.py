@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from skylift.artifacts.records import RunResult
+    from skylift.cli._errors import Interrupted
     from skylift.client.training import Run
 
 
@@ -40,12 +41,19 @@ def watch(run: Run, *, quiet: bool) -> RunResult:
             for update in run.follow():
                 bar.show(update)
     except KeyboardInterrupt:
-        click.echo(
-            f"\nrun {run.id} goes on: `skylift logs -f {run.id}` follows it, `skylift cancel {run.id}` stops it",
-            err=True,
-        )
-        raise
+        raise left_alone(run) from None
     return training.ended(run)
+
+
+def left_alone(run: Run) -> Interrupted:
+    """An interrupt ends only our watching."""
+    from skylift.cli._errors import Interrupted
+
+    return Interrupted(
+        f"run {run.id} goes on without this terminal",
+        f"`skylift logs -f {run.id}` follows it, `skylift cancel {run.id}` stops it",
+        run=run.id,
+    )
 
 
 def to_the_end(run: Run, *, as_json: bool) -> None:

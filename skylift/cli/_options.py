@@ -18,8 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    ctx.ensure_object(App).as_json = value
-    return value
+    app = ctx.ensure_object(App)
+    app.as_json = app.as_json or value  # a group's `--json` counts for its command too
+    return app.as_json
 
 
 def _remember_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

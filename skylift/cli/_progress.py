@@ -43,76 +43,74 @@ def bytes_bar(title: str, *, quiet: bool = False) -> Iterator[Bytes]:
         yield lambda done, total, name: bar.update(task, completed=done, total=total, name=name)
 
 
-@contextlib.contextmanager
-def steps_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[float, str], None]]:
-    """A bar for work of an estimated share: gives a function of (share done 0 to 1, what happens now)."""
-    if quiet:
-        yield lambda share, text: None
-        return
-    if not sys.stderr.isatty():
-        yield _seldom(title)
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+class Spinner:
+    """Turns while something of unknown length is done, with its seconds. Call it to change the text."""
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]left"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[text]}"),
-    )
-    with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task(title, total=1.0, text="")
-        yield lambda share, text: bar.update(task, completed=share, text=text[-60:])
+    def __init__(self, text: str, *, quiet: bool = False) -> None:
+        self._text = text
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Spinner:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=console(), transient=True)
+            self._task = self._bar.add_task(self._text, total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=text)
+
+    def line(self, text: str) -> None:
+        """Print a line that stays, above what turns."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            click.echo(text, err=True)
+            return
+        from rich.text import Text
+
+        self._bar.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def _seldom(title: str) -> Callable[[float, str], None]:
-    """On a pipe: one line whenever another tenth is done."""
-    seen = [-1]
-
-    def show(share: float, text: str) -> None:
-        tenth = int(share * 10)
-        if tenth > seen[0]:
-            seen[0] = tenth
-            click.echo(f"{title}: {share:.0%} {text}".rstrip(), err=True)
-
-    return show
-
-
-@contextlib.contextmanager
-def spinner(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """For work whose length nobody knows: gives a function that changes the text."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    with console().status(text) as status:
-        yield lambda text: status.update(text)
+def spinner(text: str, *, quiet: bool = False) -> Spinner:
+    """For work whose length nobody knows; on a pipe and with `--json` nothing turns."""
+    return Spinner(text, quiet=quiet)
 
 
 class TrainingBar:
-    """A run as it goes: epoch, loss, accuracy, remaining time."""
+    """A run as it goes: epoch, loss, accuracy, remaining time. On a pipe a line a stage and a line an epoch."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: Any = None
         self._task: Any = None
-        self._epoch = -1
+        self._epoch = 0
         self._stage = ""
+        self._began: tuple[float, int] | None = None
 
     def __enter__(self) -> TrainingBar:
         if not self._quiet and sys.stderr.isatty():
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
             columns = (
+                SpinnerColumn(),
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-                TimeRemainingColumn(),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[left]}"),
                 TextColumn("[dim]{task.fields[text]}"),
             )
             self._bar = Progress(*columns, console=console(), transient=True)
+            self._task = self._bar.add_task("waiting", total=None, left="", text="")
             self._bar.start()
         return self
 
@@ -122,34 +120,61 @@ class TrainingBar:
 
     def show(self, update: Update) -> None:
         """Draw one update of client.training.follow."""
-        from skylift.cli._render import metrics
-
         if self._quiet:
             return
         if self._bar is not None:
-            if self._task is None:
-                self._task = self._bar.add_task("", total=max(update.steps, 1), text="")
-            title = f"epoch {update.epoch}/{update.epochs}" if update.epochs else (update.stage or update.state)
-            text = metrics(update.metrics) or update.stage
-            self._bar.update(
-                self._task, description=title, completed=update.step, total=max(update.steps, 1), text=text
-            )
+            self._draw(update)
         elif update.stage != self._stage:
             self._stage = update.stage
-            if update.stage and not update.stage.startswith("epoch "):  # an epoch gets a line when it ends
+            if update.stage and not _is_epoch(update.stage):  # an epoch gets a line when it ends
                 click.echo(f"  {update.stage}", err=True)
-        if update.finished_epoch and update.finished_epoch != self._epoch:
+        if update.finished_epoch > self._epoch:
             self._epoch = update.finished_epoch
-            line = f"  epoch {update.finished_epoch}/{update.epochs}  {metrics(update.epoch_metrics)}"
-            (self._bar.console.print(line, highlight=False) if self._bar is not None else click.echo(line, err=True))
+            self._line(update)
+
+    def _draw(self, update: Update) -> None:
+        from skylift.cli._render import metrics
+
+        stepping = bool(update.steps) and _is_epoch(update.stage)
+        self._bar.update(
+            self._task,
+            description=f"epoch {update.epoch}/{update.epochs}" if stepping else (update.stage or update.state),
+            total=update.steps if stepping else None,
+            completed=update.step if stepping else 0,
+            left=self._left(update) if stepping else "",
+            text=metrics(update.metrics) if stepping else "",
+        )
+
+    def _left(self, update: Update) -> str:
+        """Remaining time by the steps seen here: a resumed run does not count what others did."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = (now, update.step)
+        return remaining(update.step - self._began[1], update.steps - update.step, now - self._began[0])
+
+    def _line(self, update: Update) -> None:
+        from skylift.cli._render import metrics
+
+        line = f"  epoch {update.finished_epoch}/{update.epochs}  {metrics(update.epoch_metrics)}"
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            click.echo(line, err=True)
 
 
-@contextlib.contextmanager
-def step(title: str, *, quiet: bool = False) -> Iterator[None]:
-    """One line that ends in its seconds, for what happens in a few of them."""
-    begun = time.monotonic()
-    if not quiet:
-        click.echo(f"{click.style('→', fg='cyan')} {title}", err=True)
-    yield
-    if not quiet:
-        click.secho(f"  {time.monotonic() - begun:.1f} s", dim=True, err=True)
+def _is_epoch(stage: str) -> bool:
+    return stage == "training" or stage.startswith("epoch ")
+
+
+def remaining(done: int, to_do: int, seconds: float) -> str:
+    """How long the rest takes at the pace so far.
+
+    Examples:
+        >>> remaining(100, 300, 30.0), remaining(10, 1000, 9.0), remaining(0, 300, 1.0)
+        ('1:30 left', '15:00 left', '')
+    """
+    if done <= 0:
+        return ""
+    left = round(to_do * seconds / done)
+    hours, minutes = divmod(left // 60, 60)
+    return (f"{hours}:{minutes:02}:{left % 60:02}" if hours else f"{minutes}:{left % 60:02}") + " left"

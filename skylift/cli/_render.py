@@ -11,6 +11,8 @@ from typing import Any
 import click
 import msgspec
 
+_ENDLESS = 100_000
+
 
 def print_json(value: Any) -> None:
     """Any of our values as JSON."""
@@ -25,23 +27,37 @@ def _plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing yet") -> None:
-    """A table. Columns whose name begins with `>` are set right. On a pipe nothing is cut off or coloured."""
+    """A table. On a pipe nothing is cut off or coloured; a column without a single value is left out.
+
+    Args:
+        columns: names; `>` before one sets it right, `~` lets it wrap where the terminal is narrow. All others never wrap: ids, URLs and
+            names are there to be copied.
+    """
     listed = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not listed:
         click.secho(empty, dim=True)
         return
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    filled = [number for number in range(len(columns)) if any(row[number] for row in listed)]
+    for number in filled:
+        name = columns[number]
         drawn.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+            Text(name.lstrip(">~")), justify="right" if name[0:1] == ">" else "left", no_wrap=name[0:1] != "~"
         )
     for row in listed:
-        drawn.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 240, highlight=False, markup=False).print(drawn)
+        drawn.add_row(*(Text(row[number]) for number in filled))
+    least = Measurement.get(Console(width=_ENDLESS), Console(width=_ENDLESS).options, drawn)
+    wide = min(least.maximum, Console().width) if sys.stdout.isatty() else least.maximum
+    out = Console(width=max(least.minimum, wide), highlight=False)
+    with out.capture() as text:
+        out.print(drawn, crop=False)
+    click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> None:

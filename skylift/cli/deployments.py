@@ -35,5 +35,5 @@ def command(ctx: click.Context, endpoint: str | None, stack_flag: str | None, as
         for one in listed
     ]
     _render.table(
-        ["", ">deployment", "model", ">made", "by", "why"], rows, empty="nothing deployed yet: `skylift deploy MODEL`"
+        ["", ">deployment", "model", ">made", "by", "~why"], rows, empty="nothing deployed yet: `skylift deploy MODEL`"
     )

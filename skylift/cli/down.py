@@ -75,6 +75,6 @@ def _show_left(stack: Stack, left: Leftovers) -> None:
             for bucket in left.buckets
         ),
     ]
-    _render.table(["left", ">number", "which"], rows)
+    _render.table(["left", ">number", "~which"], rows)
     if left.buckets:
         click.echo(f"`skylift down {stack.name} --delete-data` deletes the buckets too")

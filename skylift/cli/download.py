@@ -25,7 +25,8 @@ def command(ctx: click.Context, what: str, folder: Path | None, stack_flag: str 
     from skylift.cli import _render
 
     stack = open_stack(ctx, stack_flag)
-    target = _run(stack, what, folder) if _is_run(what) else _model(stack, what, folder, as_json)
+    run_id = _run_id(stack, what)
+    target = _run(stack, run_id, folder) if run_id is not None else _model(stack, what, folder, as_json)
     if as_json:
         _render.print_json(
             {
@@ -40,16 +41,31 @@ def command(ctx: click.Context, what: str, folder: Path | None, stack_flag: str 
             click.echo(f"  {path.relative_to(target)}  {_render.size(path.stat().st_size)}")
 
 
-def _is_run(what: str) -> bool:
+def _run_id(stack: Stack, what: str) -> str | None:
+    """The run that is meant, by id, a part of it or `last`; None if it is a model's name.
+
+    Raises:
+        NotFoundError: neither a run nor a model is called so.
+    """
+    from skylift.artifacts import layout, models
+    from skylift.errors import NotFoundError, not_found
+
+    if what == "last" or layout.RUN_ID.fullmatch(what):
+        return stack.run(what).id
+    known = models.list_models(stack.keep)
+    if ":" in what or "@" in what or what in known:
+        return None
+    try:
+        return stack.run(what).id
+    except NotFoundError:
+        hint = "`skylift runs` and `skylift models` list what there is"
+        raise not_found("run or model", what, known, hint=hint) from None
+
+
+def _run(stack: Stack, run_id: str, folder: Path | None) -> Path:
     from skylift.artifacts import layout
 
-    return what == "last" or layout.RUN_ID.fullmatch(what) is not None
-
-
-def _run(stack: Stack, what: str, folder: Path | None) -> Path:
-    from skylift.artifacts import layout
-
-    run = stack.run(what)
+    run = stack.run(run_id)
     target = folder or Path(run.id)
     target.mkdir(parents=True, exist_ok=True)
     for stat in stack.keep.names(layout.run(run.id)):

@@ -56,7 +56,7 @@ def command(
     listed = [{"kind": item.kind, "name": item.name, "bytes": item.bytes, "why": item.why} for item in items]
     if not as_json:
         rows = [(item.kind, item.name, _render.size(item.bytes), item.why) for item in items]
-        _render.table(["what", "name", ">size", "why it may go"], rows, empty="nothing may go")
+        _render.table(["what", "name", ">size", "~why it may go"], rows, empty="nothing may go")
     if items and delete:
         confirm(f"Remove these {len(items)}, {_render.size(total)}?", yes=yes)
         freed = gc.carry_out(items)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from skylift.cli._options import common, complete_runs, open_stack, stack_option
+
+if TYPE_CHECKING:
+    from skylift.client import Run
 
 
 @click.command("logs", short_help="Print a run's output.")
@@ -16,29 +20,55 @@ from skylift.cli._options import common, complete_runs, open_stack, stack_option
 def command(ctx: click.Context, run_name: str, stack_flag: str | None, follow: bool, as_json: bool) -> None:
     """Print what RUN (default: the last one) has printed. Secrets are masked.
 
-    With --follow it prints on until the run ends, and leaves with the code that `train` would.
+    With --follow it prints on until the run ends, and leaves with the code that `train` would. Ctrl-C stops the printing, not the run.
     """
+    from skylift.cli import _follow, _render
+
+    run = open_stack(ctx, stack_flag).run(run_name)
+    try:
+        if not as_json:
+            _print(run, follow=follow)
+        elif follow:
+            for _ in run.follow():
+                pass
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        raise _follow.left_alone(run) from None
+    if as_json:
+        _render.print_json({"run": run.id, "state": run.view().state, "log": run.logs().decode(errors="replace")})
+    if follow:
+        _ended(run, as_json=as_json)
+
+
+def _print(run: Run, *, follow: bool) -> None:
     import time
 
     from skylift.artifacts import chunks, layout, records
-    from skylift.cli import _render
     from skylift.client import training
 
-    stack = open_stack(ctx, stack_flag)
-    run = stack.run(run_name)
-    if as_json:
-        _render.print_json({"run": run.id, "log": run.logs().decode(errors="replace")})
-        return
-    out = sys.stdout.buffer
-    reader = chunks.ChunkReader(stack.work, layout.logs(run.id))
+    work = run.stack.work
+    reader = chunks.ChunkReader(work, layout.logs(run.id))
     while True:
         view = run.view() if follow else None
         # Looked at before reading: what was written up to the end is in what is read behind it.
         ended = view is None or view.result is not None or view.state in ("lost", "preempted", *records.FINAL)
-        out.write(reader.read())
-        out.flush()
+        ended = ended or (view is not None and training.is_dead(view))
+        sys.stdout.buffer.write(reader.read())
+        sys.stdout.buffer.flush()
         if ended:
-            break
-        time.sleep(training.POLL if stack.work.folder is not None else 2.0)
-    if follow:
+            return
+        time.sleep(training.POLL if work.folder is not None else 2.0)
+
+
+def _ended(run: Run, *, as_json: bool) -> None:
+    """Leave with the code of how the run ended; with `--json` without a second document."""
+    from skylift.client import training
+    from skylift.errors import SkyliftError
+
+    try:
         training.ended(run)
+    except SkyliftError as error:
+        if as_json:
+            raise click.exceptions.Exit(error.exit_code) from None
+        raise

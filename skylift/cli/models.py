@@ -1,18 +1,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skylift.cli._options import common, complete_models, confirm, open_stack, stack_option, yes_option
 
+if TYPE_CHECKING:
+    from skylift.store import Store
+
 
 @click.group("models", short_help="List, show, add and remove models.", invoke_without_command=True)
+@stack_option
+@common
 @click.pass_context
-def command(ctx: click.Context) -> None:
-    """List, show, add and remove models."""
+def command(ctx: click.Context, stack_flag: str | None, as_json: bool) -> None:
+    """List, show, add and remove models. Without a command: list them."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_command, stack_flag=None, as_json=False)
+        ctx.invoke(list_command, stack_flag=stack_flag, as_json=as_json)
+    elif stack_flag is not None:
+        raise click.UsageError(
+            f"put --stack behind the command: skylift models {ctx.invoked_subcommand} --stack {stack_flag}"
+        )
 
 
 @command.command("list")
@@ -25,30 +35,44 @@ def list_command(ctx: click.Context, stack_flag: str | None, as_json: bool) -> N
     from skylift.cli import _render
 
     stack = open_stack(ctx, stack_flag)
-    found = models.list_models(stack.keep)
+    found = [one for name in models.list_models(stack.keep) if (one := _listed(stack.keep, name)) is not None]
     if as_json:
         _render.print_json(found)
         return
-    rows = []
-    for name in found:
-        versions = models.list_versions(stack.keep, name)
-        newest = max(versions, key=lambda one: one.version, default=None)
-        if newest is None:
-            continue
-        manifest = models.read_manifest(stack.keep, models.resolve(stack.keep, f"{name}:{newest.version}"))
-        rows.append(
-            (
-                name,
-                newest.version,
-                len(versions),
-                _render.metrics(manifest.metrics),
-                ", ".join(manifest.formats),
-                _render.size(sum(file.size for file in manifest.files)),
-                _render.ago(newest.created),
-            )
+    rows = [
+        (
+            one["name"],
+            one["newest"],
+            len(one["versions"]),
+            _render.metrics(one["metrics"]),
+            ", ".join(one["formats"]),
+            _render.size(one["bytes"]),
+            _render.ago(one["created"]),
         )
-    columns = ["model", ">newest", ">versions", "test", "formats", ">size", ">made"]
+        for one in found
+    ]
+    columns = ["model", ">newest", ">versions", "~test", "~formats", ">size", ">made"]
     _render.table(columns, rows, empty="no models yet: `skylift train mnist` or `skylift models add NAME PATH`")
+
+
+def _listed(keep: Store, name: str) -> dict[str, Any] | None:
+    """What a listing says of a model; None while its first version is being published."""
+    from skylift.artifacts import models
+
+    versions = models.list_versions(keep, name)
+    newest = max(versions, key=lambda one: one.version, default=None)
+    if newest is None:
+        return None
+    manifest = models.read_manifest(keep, models.resolve(keep, f"{name}:{newest.version}"))
+    return {
+        "name": name,
+        "newest": newest.version,
+        "versions": sorted(one.version for one in versions),
+        "metrics": manifest.metrics,
+        "formats": list(manifest.formats),
+        "bytes": sum(file.size for file in manifest.files),
+        "created": newest.created,
+    }
 
 
 @command.command("show")
@@ -90,7 +114,9 @@ def show(ctx: click.Context, model: str, stack_flag: str | None, as_json: bool) 
     _render.heading("Signature")
     signature = manifest.signature
     tensors = [("input", spec) for spec in signature.inputs] + [("output", spec) for spec in signature.outputs]
-    _render.table(["", "name", "type", "shape"], [(way, spec.name, spec.dtype, spec.shape) for way, spec in tensors])
+    _render.table(
+        ["", "name", "type", "shape"], [(way, spec.name, spec.dtype, _shape(spec.shape)) for way, spec in tensors]
+    )
     _render.heading("Formats")
     rows = [
         (
@@ -102,6 +128,11 @@ def show(ctx: click.Context, model: str, stack_flag: str | None, as_json: bool) 
         for name, form in manifest.formats.items()
     ]
     _render.table(["format", "path", "differs from the model by", "holds"], rows)
+
+
+def _shape(sizes: list[int | None]) -> str:
+    named = ("rows" if at == 0 else "any" if size is None else str(size) for at, size in enumerate(sizes))
+    return f"[{', '.join(named)}]"
 
 
 @command.command("add")

@@ -84,7 +84,7 @@ def show(answers: list[Prediction]) -> None:
             )
         )
     answer = "label" if answers and answers[0].label is not None else "value"
-    _render.table([">row", answer, ">probability", "then", "answered by"], rows, empty="no rows")
+    _render.table([">row", f"~{answer}", ">probability", "~then", "answered by"], rows, empty="no rows")
 
 
 def _value(one: Prediction) -> str:

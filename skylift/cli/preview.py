@@ -18,8 +18,8 @@ def command(
     from skylift.errors import ConflictError
 
     stack = open_stack(ctx, stack_name, stack_flag)
-    with _engine.steps(f"previewing {stack.name}", quiet=True):
-        summary = stack.engine.preview()
+    with _engine.steps(f"previewing {stack.name}", quiet=as_json, listed=False) as look:
+        summary = stack.engine.preview(look)
     if as_json:
         _render.print_json(_engine.plain(summary))
     else:

@@ -89,6 +89,7 @@ def _train(stack: Stack, *, quiet: bool) -> tuple[Run, ModelRef]:
 
     _title(3, "Training: a convolutional network on 5,000 real handwritten digits", quiet=quiet)
     run, done = journey.trained(stack)
+    _said(f"run {run.id}", quiet=quiet)
     result = run.result if done else _follow.watch(run, quiet=quiet)
     assert result is not None
     model = run.model

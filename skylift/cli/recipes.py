@@ -29,5 +29,5 @@ def command(name: str | None, as_json: bool) -> None:
         _render.heading(recipe.name)
         click.echo(recipe.summary)
         rows = [(f"--set {field.name}=", field.default, field.type, field.help) for field in recipe.hyperparameters]
-        _render.table(["hyperparameter", ">default", "type", "meaning"], rows, empty="no hyperparameters")
+        _render.table(["hyperparameter", ">default", "type", "~meaning"], rows, empty="no hyperparameters")
     _render.next_steps((f"skylift train {found[0].name}", "trains it"))

@@ -24,7 +24,7 @@ def command(
     from skylift.errors import ConflictError
 
     stack = open_stack(ctx, stack_name, stack_flag)
-    with _engine.steps(f"looking at {stack.name}", quiet=True) as show:
+    with _engine.steps(f"looking at {stack.name}", quiet=as_json, listed=False) as show:
         summary = stack.engine.refresh(show, preview_only=preview_only)
     if as_json:
         _render.print_json({**_engine.plain(summary), "drift": summary.changed})

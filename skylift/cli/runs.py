@@ -40,7 +40,7 @@ def command(ctx: click.Context, run_name: str | None, stack_flag: str | None, li
         for one in listed
     ]
     _render.table(
-        ["run", "state", "recipe", "model", "test", ">begun", "by"], rows, empty="no runs yet: `skylift train mnist`"
+        ["run", "state", "recipe", "model", "~test", ">begun", "by"], rows, empty="no runs yet: `skylift train mnist`"
     )
 
 

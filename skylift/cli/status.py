@@ -7,7 +7,7 @@ import click
 from skylift.cli._options import common, open_stack, stack_argument
 
 if TYPE_CHECKING:
-    from skylift.client.looking import Endpoint, View
+    from skylift.client.looking import View
 
 
 @click.command("status", short_help="Show a stack: buckets, endpoints, runs, drift.")
@@ -44,11 +44,11 @@ def _show(view: View) -> None:
             one.model,
             f"{one.serving}/{one.replicas}",
             one.workers,
-            _words(one),
+            one.failure,
         )
         for one in view.endpoints
     ]
-    columns = ["endpoint", "url", "health", ">deployment", "model", ">replicas", "workers", "says"]
+    columns = ["endpoint", "url", "health", ">deployment", "model", ">replicas", "workers", "~says"]
     _render.table(columns, rows, empty="none")
     _render.heading("Runs at work")
     _render.table(
@@ -61,7 +61,3 @@ def _show(view: View) -> None:
         for line in view.drift:
             click.echo(f"  {click.style('!', fg='red')} {line}")
         _render.next_steps((f"skylift up {view.stack}", "mends it"))
-
-
-def _words(endpoint: Endpoint) -> str:
-    return endpoint.failure[:60]

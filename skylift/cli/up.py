@@ -19,8 +19,8 @@ def command(ctx: click.Context, stack_name: str | None, stack_flag: str | None, 
 
     stack = open_stack(ctx, stack_name, stack_flag)
     if not yes:
-        with _engine.steps(f"previewing {stack.name}", quiet=True):
-            plan = stack.engine.preview()
+        with _engine.steps(f"previewing {stack.name}", quiet=as_json, listed=False) as look:
+            plan = stack.engine.preview(look)
         if plan.changed:
             _engine.planned(plan)
             confirm(f"Bring stack {stack.name} to this?", yes=yes)
