@@ -85,6 +85,16 @@ def test_a_keras_file_lies_there_in_both_forms_that_serve_what_it_computes(
         assert np.abs(served["kind"] - expected).max() < 1e-4
 
 
+def test_layers_that_are_random_in_training_are_still_in_serving(
+    frameworks: tuple[Any, Any], keep: Store, tmp_path: Path
+) -> None:
+    _, keras = frameworks
+    layers = [keras.layers.RandomFlip(), keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPooling2D()]
+    keras.Sequential([keras.Input((8, 8, 3), name="image"), *layers]).save(tmp_path / "augmented.keras")
+    manifest = fetch(keep, take(keep, tmp_path / "augmented.keras", is_image=True), tmp_path / "copy")
+    assert set(manifest.formats) == {"saved_model", "onnx"}
+
+
 def test_several_inputs_and_outputs_go_by_their_names(frameworks: tuple[Any, Any], keep: Store, tmp_path: Path) -> None:
     _, keras = frameworks
     left, right = keras.Input((4,), name="left"), keras.Input((6,), name="right", dtype="int32")

@@ -91,6 +91,8 @@ def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:
 def _write_saved_model(tf: Any, model: Any, serve: Any, folder: Path) -> Runner:
     module = tf.Module()
     module.model = model
+    # Keras does not show TensorFlow the states of its random layers, which the function holds although it never uses them.
+    module.states = [variable.value for variable in model.variables]
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
     return saved_model_runner(tf, folder)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from skylift.artifacts import existing, layout, models
 from skylift.artifacts.records import ModelManifest, PublishedModel, now
-from skylift.errors import InputError, MachineError
+from skylift.errors import InputError, MachineError, SkyliftError
 from skylift.store import open_store
 from training.export.compare import ExportError
+from training.export.formats import Exported
 from training.importing import original as originals
 from training.importing.meaning import Meaning, task_of
-from training.importing.trial import signature_of, try_out
+from training.importing.trial import Trial, signature_of, try_out
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def _prepare(
     trial = try_out(original, meaning.is_image)
     signature = signature_of(original, trial)
     task = task_of(meaning, signature, trial.expected)
-    exported = original.store(trial.rows, trial.expected, folder)
+    exported = _store(original, trial, path, folder)
     manifest = ModelManifest(
         name=name,
         created=now(),
@@ -73,3 +75,16 @@ def _prepare(
         skylift=version("skylift"),
     )
     return manifest, exported.notes
+
+
+def _store(original: originals.Original, trial: Trial, path: Path, folder: Path) -> Exported:
+    try:
+        return original.store(trial.rows, trial.expected, folder)
+    except (SkyliftError, OSError):
+        raise
+    except Exception as error:  # of TensorFlow's writer or of a loader
+        traceback.print_exc()
+        raise InputError(
+            f"{path.name} runs, but cannot be stored: {originals.first_line(error)}",
+            hint="export it as a SavedModel or as ONNX where it was made, and add that",
+        ) from None
