@@ -30,17 +30,22 @@ def list_deployments(keep: Store, endpoint: str) -> list[Deployment]:
     return objects.each(lambda number: read_deployment(keep, endpoint, number), numbers)
 
 
-def deploy(keep: Store, endpoint: str, model: ModelRef, *, by: str, why: str = "") -> Deployment:
+def deploy(
+    keep: Store, endpoint: str, model: ModelRef, *, by: str, why: str = "", takes_back: int | None = None
+) -> Deployment:
     """Record a deployment under the next number and point the endpoint at it.
 
     Of two at once both are recorded and the endpoint follows the greater number, whoever writes last.
+
+    Args:
+        takes_back: the deployment that could not be served, if this one restores what answered before.
 
     Raises:
         DeployError: the version does not exist or its manifest is damaged; nothing was written.
     """
     layout.check_name("endpoint", endpoint)
     _refuse_unreadable(keep, model)
-    made = _record(keep, endpoint, model, by, why)
+    made = _record(keep, endpoint, model, by, why, takes_back)
     _point(keep, endpoint, made)
     return made
 
@@ -56,10 +61,12 @@ def _refuse_unreadable(keep: Store, model: ModelRef) -> None:
         ) from None
 
 
-def _record(keep: Store, endpoint: str, model: ModelRef, by: str, why: str) -> Deployment:
+def _record(keep: Store, endpoint: str, model: ModelRef, by: str, why: str, takes_back: int | None) -> Deployment:
     while True:
         number = max(objects.numbered(keep, layout.deployments(endpoint)), default=0) + 1
-        made = Deployment(endpoint=endpoint, number=number, model=model, created=now(), by=by, why=why)
+        made = Deployment(
+            endpoint=endpoint, number=number, model=model, created=now(), by=by, why=why, takes_back=takes_back
+        )
         try:
             objects.create(keep, layout.deployment(endpoint, number), made)
             return made

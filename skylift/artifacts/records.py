@@ -272,6 +272,8 @@ class Deployment(Record, frozen=True, kw_only=True):
     created: datetime
     by: str
     why: str = ""
+    takes_back: int | None = None
+    """The deployment in whose place this one stands because it could not be served; nobody rolls back to it."""
 
 
 class Current(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skylift.artifacts import runs
-from skylift.client import looking
+from skylift.client import looking, training
 from skylift.client.stack import who
 from skylift.engine import Leftovers, OnEvent, Summary, delete_data, leftovers
 from skylift.engine.leftovers import LeftBucket
@@ -66,13 +66,18 @@ def _at_work(stack: Stack) -> tuple[str, ...]:
         return ()  # not up, or its buckets are gone: nothing can be at work that we could ask to stop
 
 
+def _is_at_work(stack: Stack, run_id: str) -> bool:
+    view = runs.view_run(stack.keep, stack.work, run_id)
+    return view.result is None and not training.is_dead(view)
+
+
 def _stop(stack: Stack, ids: tuple[str, ...]) -> None:
     for run_id in ids:
         runs.request_cancel(stack.work, run_id, who(), "the stack is taken away")
     deadline = time.monotonic() + STOP_LIMIT
     waiting = set(ids)
     while waiting:
-        waiting = {run_id for run_id in waiting if run_id in _at_work(stack)}
+        waiting = {run_id for run_id in waiting if _is_at_work(stack, run_id)}
         if waiting and time.monotonic() > deadline:
             raise ConflictError(
                 f"run {', '.join(sorted(waiting))} does not stop",

@@ -15,6 +15,8 @@ from skylift.artifacts.records import TaskInfo, TensorSpec
 from skylift.errors import InputError
 
 Array = npt.NDArray[Any]
+TEXT = ("string", "object")
+"""What a manifest calls a tensor of texts."""
 Rows = Array | list[Any]
 """A batch: an array of numbers `[rows, …]`, or a list where the input is text or the model has several inputs."""
 
@@ -37,7 +39,7 @@ def read(source: Any, inputs: list[TensorSpec], task: TaskInfo, *, invert: bool 
         invert: images: take light for dark.
 
     Raises:
-        InputError: the file cannot be read, or does not fit; both shapes are named.
+        InputError: the file cannot be read, or does not fit; then both shapes are named.
     """
     if isinstance(source, str | Path):
         return _read_file(Path(source), inputs, task, invert)
@@ -47,38 +49,53 @@ def read(source: Any, inputs: list[TensorSpec], task: TaskInfo, *, invert: bool 
 def _read_file(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -> Given:
     if not path.is_file():
         raise InputError(f"there is no file {path}", hint="give a .json, .npy, .csv, .png or .jpg file, or - for JSON")
-    readers = {".json": _json, ".npy": _npy, ".csv": _csv}
     suffix = path.suffix.lower()
     try:
         if suffix in (".png", ".jpg", ".jpeg"):
             return _image(path, inputs, task, invert)
-        if suffix not in readers:
+        if suffix == ".json":
+            value = parse_json(path.read_text(encoding="utf-8-sig"), str(path))
+        elif suffix == ".npy":
+            value = _npy(path)
+        elif suffix == ".csv":
+            value = _csv_rows(path, inputs, task)
+        else:
             raise InputError(
                 f"{path}: {suffix or 'no ending'} is none that is known", hint="known are .json .npy .csv .png .jpg"
             )
-        value = _csv_rows(path, task) if suffix == ".csv" else readers[suffix](path)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(
-            f"{path} cannot be read: {error}", hint="check that the file is what its ending says"
+            f"{path} cannot be read: {reason}", hint="check that the file is what its ending says"
         ) from None
     return _fit(value, inputs, str(path))
 
 
-def _json(path: Path) -> Any:
-    return parse_json(path.read_text(encoding="utf-8"))
+def parse_json(text: str, where: str = "the input") -> Any:
+    """The rows of a JSON text: bare, or under `instances` or `inputs` as in a request to the server.
 
-
-def parse_json(text: str) -> Any:
-    """The rows of a JSON text: bare, or under `instances` or `inputs` as in a request to the server."""
+    Raises:
+        InputError: it is no JSON.
+    """
     try:
         value = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"the input is not JSON: {error}", hint='write [[1, 2], [3, 4]] or {"instances": …}') from None
-    if isinstance(value, dict):
-        for key in ("instances", "inputs"):
-            if key in value:
-                return value[key]
-    return value
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not JSON: {error}", hint='write [[1, 2], [3, 4]] or {"instances": …}') from None
+    if not isinstance(value, dict):
+        return value
+    if "instances" in value:
+        return value["instances"]
+    return _rows_of_columns(value["inputs"], where) if "inputs" in value else value
+
+
+def _rows_of_columns(columns: Any, where: str) -> Any:
+    """The column format of several inputs as rows; of one input, rows and columns are the same."""
+    if not isinstance(columns, dict) or not all(isinstance(column, list) for column in columns.values()):
+        return columns
+    if len({len(column) for column in columns.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+        raise InputError(f"{where}: the inputs differ in their numbers of rows: {lengths}", hint="give each as many")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _npy(path: Path) -> Array:
@@ -86,52 +103,67 @@ def _npy(path: Path) -> Array:
     return array
 
 
-def _csv(path: Path) -> Any:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if row]
-
-
-def _csv_rows(path: Path, task: TaskInfo) -> Any:
+def _csv_rows(path: Path, inputs: list[TensorSpec], task: TaskInfo) -> list[list[float]]:
     """Rows of numbers; a header is used to put the columns in the model's order."""
-    rows = _csv(path)
+    if any(spec.dtype in TEXT for spec in inputs):
+        raise InputError(f"{path}: this model takes text, and .csv is for numbers", hint="give the rows as .json")
+    with path.open(newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheets begin their files with a mark
+        reader = csv.reader(file)
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    header = _header(lines[0][1], task) if lines else None
+    rows = lines[1:] if header else lines
     if not rows:
-        raise InputError(f"{path} is empty", hint="give at least one row")
-    header = None if _numbers(rows[0]) is not None else [name.strip() for name in rows.pop(0)]
-    if header and task.input_names:
-        missing = [name for name in task.input_names if name not in header]
-        if missing:
+        raise InputError(f"{path} holds no rows", hint="give at least one row of numbers")
+    width = len(header or rows[0][1])
+    order = _order(path, header, task) if header and task.input_names else list(range(width))
+    return [_numbers(path, line, row, width, order) for line, row in rows]
+
+
+def _header(first: list[str], task: TaskInfo) -> list[str] | None:
+    """The names of the columns if the first line is no row: it has the model's names, or no number at all."""
+    names = [cell.strip() for cell in first]
+    if set(task.input_names) & set(names) or not any(_is_number(cell) for cell in first):
+        return names
+    return None
+
+
+def _order(path: Path, header: list[str], task: TaskInfo) -> list[int]:
+    missing = [name for name in task.input_names if name not in header]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise InputError(
+            f"{path} lacks the columns {', '.join(missing[:5])}{more}", hint=f"it has {', '.join(header[:10])}"
+        )
+    return [header.index(name) for name in task.input_names]
+
+
+def _numbers(path: Path, line: int, row: list[str], width: int, order: list[int]) -> list[float]:
+    if len(row) != width:
+        raise InputError(f"{path}, line {line} has {len(row)} cells, not {width}", hint="mend the line")
+    for column in order:
+        if not _is_number(row[column]):
             raise InputError(
-                f"{path} lacks the columns {', '.join(missing[:5])}", hint=f"it has {', '.join(header[:10])}"
+                f"{path}, line {line}: {row[column]!r} is no number", hint="mend the line; cells are parted by commas"
             )
-        order = [header.index(name) for name in task.input_names]
-        rows = [[row[column] for column in order] for row in rows]
-    for number, row in enumerate(rows, start=2 if header else 1):
-        if _numbers(row) is None:
-            raise InputError(f"{path}, row {number}: not all cells are numbers", hint="mend the row")
-    return [_numbers(row) for row in rows]
+    return [float(row[column]) for column in order]
 
 
-def _numbers(row: list[str]) -> list[float] | None:
+def _is_number(cell: str) -> bool:
     try:
-        return [float(cell) for cell in row]
+        float(cell)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _image(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -> Given:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     shape = inputs[0].shape[1:]
     if len(inputs) != 1 or len(shape) != 3 or shape[2] not in (1, 3):
-        raise InputError(
-            f"{path}: this model takes no image, its input is {_shown(inputs[0])}", hint="give .json, .npy or .csv"
-        )
-    try:
-        opened = Image.open(path)
-        image = opened.convert("L" if shape[2] == 1 else "RGB")
-    except UnidentifiedImageError:
-        raise InputError(f"{path} is no image", hint="check that the file is what its ending says") from None
-    notes = []
+        taken = ", ".join(_shown(spec) for spec in inputs)
+        raise InputError(f"{path}: this model takes no image, its input is {taken}", hint="give .json, .npy or .csv")
+    image, notes = _opened(path, "L" if shape[2] == 1 else "RGB")
     height, width = shape[0] or image.height, shape[1] or image.width
     if (image.width, image.height) != (width, height):
         notes.append(f"scaled from {image.width}x{image.height} to {width}x{height}")
@@ -139,33 +171,57 @@ def _image(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -
     pixels = np.asarray(image, dtype=np.float32).reshape(1, height, width, shape[2])
     if invert:
         pixels = 255.0 - pixels
-    edge = np.concatenate(
-        [pixels[0, 0].ravel(), pixels[0, -1].ravel(), pixels[0, :, 0].ravel(), pixels[0, :, -1].ravel()]
-    )
-    if task.dark_background is not None and (edge.mean() < 128) != task.dark_background:
+    if task.dark_background is not None and (_edge(pixels[0]) < 128) != task.dark_background:
         learned = "light on dark" if task.dark_background else "dark on light"
-        notes.append(f"the model learned from {learned} images and this one looks the other way round: try --invert")
+        advice = "try without --invert" if invert else "try --invert"
+        notes.append(f"the model learned from {learned} images and this one looks the other way round: {advice}")
     return Given(pixels.astype(_dtype(inputs[0])), tuple(notes))
+
+
+def _opened(path: Path, mode: str) -> tuple[Any, list[str]]:
+    """The picture in grey or in colours, upright, and what was done for that."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    notes = []
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16 bits: PIL's own conversion cuts off at 255
+                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+            if image.has_transparency_data:
+                notes.append("what is transparent was taken for white")
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return image.convert(mode), notes
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:  # what PIL raises for broken files
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise InputError(
+            f"{path} is no image that can be read{reason}", hint="check that the file is what its ending says"
+        ) from None
+
+
+def _edge(picture: Array) -> float:
+    """How light the outermost pixels are."""
+    sides = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+    return float(np.concatenate([side.ravel() for side in sides]).mean())
 
 
 def _fit(value: Any, inputs: list[TensorSpec], where: str) -> Given:
     """One row or a batch, in the shape that the model takes."""
     if len(inputs) != 1:
-        rows = value if isinstance(value, list) else [value]
-        if not all(isinstance(row, dict) for row in rows):
-            names = ", ".join(spec.name for spec in inputs)
-            raise InputError(f"{where}: this model takes several inputs", hint=f"give objects with the keys {names}")
-        return Given(rows)
+        return _fit_several(value, inputs, where)
     spec = inputs[0]
-    if spec.dtype in ("string", "object"):
+    value = _bare(value, spec.name)
+    if spec.dtype in TEXT:
         return Given(value if isinstance(value, list) else [value])
-    try:
-        array = np.asarray(value, dtype=_dtype(spec))
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(
-            f"{where} is no array of {spec.dtype}",
-            hint=f"the model takes {_shown(spec)}; all rows must have one length",
-        ) from None
+    array = _converted(value, spec, where)
+    if array.size == 0:
+        raise InputError(f"{where} holds no rows", hint=f"the model takes {_shown(spec)}")
     shape = spec.shape[1:]
     if _matches(array.shape[1:], shape) and array.ndim == len(shape) + 1:
         return Given(array)
@@ -181,6 +237,51 @@ def _fit(value: Any, inputs: list[TensorSpec], where: str) -> Given:
         hint="give one row, or several rows of that shape",
         details={"given": list(array.shape), "wanted": list(spec.shape)},
     )
+
+
+def _fit_several(value: Any, inputs: list[TensorSpec], where: str) -> Given:
+    rows = value if isinstance(value, list) else [value]
+    names = [spec.name for spec in inputs]
+    if not rows:
+        raise InputError(f"{where} holds no rows", hint=f"give objects with the keys {', '.join(names)}")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or set(row) != set(names):
+            has = f"has the keys {', '.join(map(str, row)) or '(none)'}" if isinstance(row, dict) else "is no object"
+            raise InputError(
+                f"{where}: this model takes several inputs and row {number} {has}",
+                hint=f"give objects with the keys {', '.join(names)}",
+            )
+    return Given(rows)
+
+
+def _bare(value: Any, name: str) -> Any:
+    """Rows of one input that is named, as a request to the server may do, without the name."""
+    if isinstance(value, dict) and list(value) == [name]:
+        return value[name]
+    if isinstance(value, list) and value and all(isinstance(row, dict) and list(row) == [name] for row in value):
+        return [row[name] for row in value]
+    return value
+
+
+def _converted(value: Any, spec: TensorSpec, where: str) -> Array:
+    """Numbers of the model's kind; none that would become another number by it."""
+    wanted = np.dtype(_dtype(spec))
+    try:
+        array = np.asarray(value)
+        if wanted.kind in "iu" and array.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                whole = array.astype(wanted)
+            if not np.array_equal(whole, array):
+                raise InputError(
+                    f"{where} holds numbers that are no {spec.dtype}", hint="give whole numbers in its range"
+                )
+            return whole
+        return np.asarray(value, dtype=wanted)
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(
+            f"{where} is no array of {spec.dtype}",
+            hint=f"the model takes {_shown(spec)}; all rows must have one length",
+        ) from None
 
 
 def _matches(given: tuple[int, ...], wanted: list[int | None]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skylift.artifacts import runs
+from skylift.artifacts import models, runs
 from skylift.artifacts.records import RunSummary
 from skylift.client import projects, training
 from skylift.errors import NotFoundError, ProvisionError
@@ -37,20 +37,30 @@ def is_up(stack: Stack) -> bool:
 
 
 def trained(stack: Stack) -> tuple[training.Run, bool]:
-    """The journey's run, and whether it has published its model already: the last one, followed or resumed, else a new one."""
+    """The journey's run, and whether it has published its model already: the last one, followed or resumed, else a new one.
+
+    A run whose version was removed since counts for nothing.
+    """
     last = _last(stack)
-    if last is None or last.state in ("failed", "cancelled", runs.UNREADABLE):
+    if (
+        last is None
+        or last.state in ("failed", "cancelled")
+        or (last.state == "succeeded" and not _is_kept(stack, last))
+    ):
         return training.start(stack, training.Request(recipe=RECIPE)), False
     run = training.Run(stack, last.id)
     if last.state == "succeeded":
-        return (
-            (run, True)
-            if last.published is not None
-            else (training.start(stack, training.Request(recipe=RECIPE)), False)
-        )
+        return run, True
     if training.is_dead(run.view()):
         return training.resume(stack, last.id), False
     return run, False
+
+
+def _is_kept(stack: Stack, run: RunSummary) -> bool:
+    published = run.published
+    return published is not None and any(
+        version.digest == published.digest for version in models.list_versions(stack.keep, published.name)
+    )
 
 
 def _last(stack: Stack) -> RunSummary | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from skylift.artifacts import endpoints, records, runs
+from skylift.artifacts import records, runs
 from skylift.client import releases
 from skylift.errors import NotFoundError, SkyliftError
 from skylift.store import open_store
@@ -103,10 +103,9 @@ def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) ->
     health = _health(promised.url)
     try:
         now = releases.serving_now(stack, name) if whole else None
-        reports = endpoints.list_replicas(stack.work, name) if whole else []
+        living = releases.replicas(stack, name) if whole and health != "down" else []
     except SkyliftError as error:
         return Endpoint(name, promised.url, health, None, "", 0, 0, "", error.message)
-    living = [report for report, age in reports if age < releases.FRESH] if health != "down" else []
     failures = [report.failure.message for report in living if report.failure is not None]
     return Endpoint(
         name=name,

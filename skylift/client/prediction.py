@@ -79,9 +79,10 @@ def ask(
     else:
         deployment_model = deployment.model
     number = headers.get("x-skylift-deployment")
-    return [
-        decode(row, manifest, deployment_model, int(number) if number else None) for row in answer["predictions"]
-    ], given
+    answered = answer.get("predictions")
+    if not isinstance(answered, list):
+        raise UnreachableError(f"{address.url} answers, but without predictions", hint="check the address")
+    return [decode(row, manifest, deployment_model, int(number) if number else None) for row in answered], given
 
 
 def samples(stack: Stack, *, endpoint: str | None = None) -> Samples:

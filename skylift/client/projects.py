@@ -9,11 +9,16 @@ from pathlib import Path
 import yaml
 
 from skylift import __version__, assets
-from skylift.errors import ConflictError, MachineError, NotFoundError
+from skylift.errors import ConflictError, InputError, MachineError, NotFoundError
+from skylift.files import write_whole
+from skylift.stack import settings
 from skylift.stack.project import Project
 
 PORT = 8501
 """The port of TensorFlow Serving's REST API, which clients expect."""
+
+PARTS = ("__main__.py", "stacks/Pulumi.example-local.yaml", "Pulumi.yaml")
+"""The files of a project; Pulumi.yaml last, because it is what makes the folder one."""
 
 IGNORED = """\
 # A stack's files are yours to commit; what lies in .skylift is this machine's alone.
@@ -44,40 +49,50 @@ def init(folder: Path, wish: Wish) -> list[Path]:
         The files written.
 
     Raises:
-        ConflictError: the stack has a file already, or the folder holds another Pulumi project.
+        ConflictError: the stack has a file already, or the folder holds another Pulumi project or program.
+        InputError: the name or a setting is not allowed.
         MachineError: the folder cannot be written.
     """
-    project, written = _project(folder)
-    path = project.stack_file(wish.name)
-    if path.exists():
-        raise ConflictError(f"{path} exists already", hint=f"edit it, or choose another name than {wish.name!r}")
-    text = _stack_text(project, wish)
-    return [*written, _write(path, text)]
-
-
-def _project(folder: Path) -> tuple[Project, list[Path]]:
     try:
-        return Project.find(folder), []
+        project, is_new = Project.find(folder), False
     except NotFoundError:
-        pass
-    root = folder.resolve()
-    if (root / "Pulumi.yaml").exists():
-        raise ConflictError(
-            f"{root} holds another Pulumi project", hint="run `skylift init` in a folder of its own beside it"
-        )
-    written = []
-    for name in ("Pulumi.yaml", "__main__.py", "stacks/Pulumi.example-local.yaml"):
-        if not (root / name).exists():
-            written.append(_write(root / name, assets.path(name).read_text(encoding="utf-8")))
-    if not (root / "requirements.txt").exists():
-        locked = assets.path("requirements/local.txt").read_text(encoding="utf-8")
-        written.append(_write(root / "requirements.txt", REQUIREMENTS + locked))
-    if not (root / ".gitignore").exists():
-        written.append(_write(root / ".gitignore", IGNORED))
-    return Project(root), written
+        project, is_new = Project(folder.resolve()), True
+        _refuse_others(project.root)
+    path = _stack_file(project, wish.name)
+    config = _config(project, wish)
+    settings.check({key.partition(":")[2]: value for key, value in config.items()}, str(path))
+    written = _make_project(project.root) if is_new else []
+    head = f"# The stack {wish.name}. stacks/Pulumi.example-{wish.target}.yaml explains every setting.\n"
+    return [*written, _write(path, head + yaml.safe_dump({"config": config}, sort_keys=False))]
 
 
-def _stack_text(project: Project, wish: Wish) -> str:
+def _stack_file(project: Project, name: str) -> Path:
+    path = project.stack_file(name)
+    if name.startswith("example-"):
+        raise InputError(f"stack name {name!r} is not allowed", hint="names of examples begin with example-")
+    if path.exists():
+        raise ConflictError(f"{path} exists already", hint=f"edit it, or choose another name than {name!r}")
+    return path
+
+
+def _refuse_others(root: Path) -> None:
+    beside = "run `skylift init` in a folder of its own beside it"
+    for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json"):
+        if (root / name).exists():
+            raise ConflictError(f"{root} holds another Pulumi project: {name}", hint=beside)
+    program = root / "__main__.py"
+    if program.exists() and program.read_bytes() != assets.path("__main__.py").read_bytes():
+        raise ConflictError(f"{program} is another program, and Pulumi would start it as skylift's", hint=beside)
+
+
+def _make_project(root: Path) -> list[Path]:
+    locked = REQUIREMENTS + assets.path("requirements/local.txt").read_text(encoding="utf-8")
+    texts = {"requirements.txt": locked, ".gitignore": IGNORED}
+    texts |= {name: assets.path(name).read_text(encoding="utf-8") for name in PARTS}
+    return [_write(root / name, text) for name, text in texts.items() if not (root / name).exists()]
+
+
+def _config(project: Project, wish: Wish) -> dict[str, object]:
     port = wish.port if wish.port is not None else _port(project)
     config: dict[str, object] = {"skylift:target": wish.target}
     if wish.owner:
@@ -85,8 +100,7 @@ def _stack_text(project: Project, wish: Wish) -> str:
     if wish.is_disposable:
         config["skylift:disposable"] = True
     config["skylift:endpoints"] = {"default": {"port": port}}
-    head = f"# The stack {wish.name}. stacks/Pulumi.example-{wish.target}.yaml explains every setting.\n"
-    return head + yaml.safe_dump({"config": config}, sort_keys=False)
+    return config
 
 
 def _port(project: Project) -> int:
@@ -103,13 +117,14 @@ def _port(project: Project) -> int:
 
 
 def _write(path: Path, text: str) -> Path:
-    beside = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, [text.encode()], create=True)
+    except FileExistsError as error:
+        raise ConflictError(
+            f"{error.filename or path} exists already", hint="see what it is; nothing that exists is overwritten"
+        ) from None
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise MachineError(
             f"{path} cannot be written: {error.strerror}", hint="choose a folder that you may write to, with free space"
         ) from None

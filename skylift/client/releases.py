@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skylift.artifacts import endpoints, models, records
-from skylift.errors import ConflictError, DeployError, InputError, NotFoundError, SkyliftError, UnreachableError
+from skylift.errors import (
+    ConflictError,
+    DeployError,
+    InputError,
+    NotFoundError,
+    RecordError,
+    SkyliftError,
+    UnreachableError,
+)
+from skylift.stack.processes import born
 
 if TYPE_CHECKING:
     from skylift.client.stack import Stack
@@ -18,7 +28,7 @@ Bytes = Callable[[int, int, str], None]
 
 FRESH = 150.0
 """A replica reports at least once a minute; an older report is of one that is gone [s]."""
-SILENCE = 15.0
+SILENCE = 10.0
 """How long to wait for any replica at all [s]."""
 
 
@@ -46,14 +56,15 @@ def deploy(
     """Let an endpoint answer with a version.
 
     The version is verified first, every byte; then the deployment is recorded and the pointer moved; then replicas load it beside
-    what they serve. If one cannot, the pointer goes back.
+    what they serve. If one cannot, the pointer goes back to what answered before, unless nothing did.
 
     Args:
         timeout: how long replicas may take [s]; default what the endpoint promises.
 
     Raises:
         NotFoundError: no such model or version.
-        DeployError: refused, or taken back; `details["restored"]` is the deployment that answers now.
+        DeployError: refused, or taken back; `details["restored"]` is the deployment that answers then, None if none does.
+        ConflictError: somebody else deployed meanwhile; theirs stands.
         UnreachableError: nobody serves the endpoint.
     """
     from skylift.client.stack import who
@@ -67,6 +78,7 @@ def deploy(
         if wait:
             _settle(stack, name, before, timeout or address.settled, notice)
         return before
+    fallback = _answering(stack, name, before)
     made = endpoints.deploy(stack.keep, name, wanted, by=who(), why=why)
     notice(f"deployment {made.number} recorded")
     if not wait:
@@ -74,7 +86,7 @@ def deploy(
     try:
         _settle(stack, name, made, timeout or address.settled, notice)
     except DeployError as error:
-        raise _taken_back(stack, name, made, before, error) from None
+        raise _taken_back(stack, name, made, fallback, error) from None
     return made
 
 
@@ -88,8 +100,11 @@ def rollback(
 ) -> records.Deployment:
     """Let an endpoint answer with what it served before, or with deployment `to`, as a new deployment.
 
+    What was taken back because it could not be served is passed over. A second rollback undoes the first.
+
     Raises:
         NotFoundError: there is nothing to go back to.
+        DeployError, ConflictError, UnreachableError: see deploy().
     """
     name, _ = stack.endpoint(endpoint)
     now = serving_now(stack, name)
@@ -98,10 +113,12 @@ def rollback(
     if to is not None:
         target = endpoints.read_deployment(stack.keep, name, to)
     else:
+        known = endpoints.list_deployments(stack.keep, name)
+        failed = {one.takes_back for one in known}
         earlier = [
             one
-            for one in endpoints.list_deployments(stack.keep, name)
-            if one.number < now.number and one.model.digest != now.model.digest
+            for one in known
+            if one.number < now.number and one.number not in failed and one.model.digest != now.model.digest
         ]
         if not earlier:
             raise NotFoundError(
@@ -123,7 +140,7 @@ def standing(stack: Stack, endpoint: str, deployment: records.Deployment) -> Sta
     """How far a deployment has come, by what replicas report."""
     current = endpoints.read_current(stack.keep, endpoint)
     named = current[0].deployment if current is not None else None
-    living = [report for report, age in endpoints.list_replicas(stack.work, endpoint) if age < FRESH]
+    living = replicas(stack, endpoint)
     failures = [one.failure for one in living if one.wanted == deployment.number and one.failure is not None]
     return Standing(
         serving=sum(one.serving == deployment.number and one.state == "serving" for one in living),
@@ -133,15 +150,34 @@ def standing(stack: Stack, endpoint: str, deployment: records.Deployment) -> Sta
     )
 
 
+def replicas(stack: Stack, endpoint: str) -> list[records.ReplicaReport]:
+    """What replicas that live report: fresh, and not of a process of this machine that has ended."""
+    here = socket.gethostname()
+    fresh = [report for report, age in endpoints.list_replicas(stack.work, endpoint) if age < FRESH]
+    return [report for report in fresh if report.host != here or born(report.pid) is not None]
+
+
+def _answering(stack: Stack, endpoint: str, pointed: records.Deployment | None) -> records.Deployment | None:
+    """The deployment that replicas serve now; the one that the pointer names may be one that they could not."""
+    living = replicas(stack, endpoint)
+    if pointed is None or not living:
+        return pointed
+    if any(pointed.number in (one.serving, one.wanted if one.failure is None else None) for one in living):
+        return pointed  # serves, or on its way to
+    numbers = [one.serving for one in living if one.serving is not None]
+    return endpoints.read_deployment(stack.keep, endpoint, max(numbers)) if numbers else None
+
+
 def _verify(stack: Stack, wanted: records.ModelRef, progress: Bytes | None) -> None:
     try:
         models.verify(stack.keep, wanted, progress=progress)
     except UnreachableError:
         raise
     except (InputError, NotFoundError) as error:
+        again = "what answers now goes on; publish the version again (`skylift train` or `skylift models add`)"
         raise DeployError(
             f"{wanted.name}:{wanted.version} is refused: {error.message}",
-            hint="what answers now goes on; publish the version again (`skylift train` or `skylift models add`)",
+            hint=error.hint if isinstance(error, RecordError) and error.hint else again,
             details={"model": wanted.name, "version": wanted.version, **error.details},
         ) from error
 
@@ -169,7 +205,10 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
                 hint=f"`skylift status {stack.name}` shows what is wrong, `skylift up {stack.name}` mends it",
             )
         if waited > limit:
-            raise DeployError(f"{state.serving} of {state.living} replicas serve it after {limit:.0f} s")
+            raise DeployError(
+                f"{state.serving} of {state.living} replicas serve it after {limit:g} s",
+                hint=f"`skylift status {stack.name}` shows the replicas' own words; --timeout gives them longer",
+            )
         text = f"{state.serving} of {state.living} replicas serve it"
         if text != shown:
             notice(shown := text)
@@ -179,7 +218,7 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
 def _taken_back(
     stack: Stack, endpoint: str, made: records.Deployment, before: records.Deployment | None, error: DeployError
 ) -> DeployError:
-    """Point back at what served before, and say so."""
+    """Point back at what answered before, and say so."""
     from skylift.client.stack import who
 
     version = f"{made.model.name}:{made.model.version}"
@@ -189,9 +228,16 @@ def _taken_back(
             hint=error.hint or f"`skylift status {stack.name}` shows the replicas' own words",
             details={"deployment": made.number, "restored": None},
         )
+    now = serving_now(stack, endpoint)
+    if now is not None and now.number != made.number:
+        return DeployError(
+            f"{version} cannot be served: {error.message}; deployment {now.number} of somebody else stands meanwhile",
+            hint=error.hint or "`skylift deployments` lists who deployed what",
+            details={"deployment": made.number, "restored": None},
+        )
     try:
         why = f"taken back: {error.message}"
-        restored = endpoints.deploy(stack.keep, endpoint, before.model, by=who(), why=why)
+        restored = endpoints.deploy(stack.keep, endpoint, before.model, by=who(), why=why, takes_back=made.number)
     except SkyliftError as second:
         return DeployError(
             f"{version} cannot be served ({error.message}) and the pointer could not be moved back: {second.message}",

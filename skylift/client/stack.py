@@ -96,12 +96,14 @@ class Stack:
                 return next(iter(endpoints.items()))
             if "default" in endpoints:
                 return "default", endpoints["default"]
+            if not endpoints:
+                raise not_found("endpoint", "default", endpoints, hint=_ENDPOINTS.format(stack=self.name))
             raise InputError(
                 f"stack {self.name!r} has several endpoints: {', '.join(sorted(endpoints))}",
                 hint="name one with --endpoint",
             )
         if name not in endpoints:
-            raise not_found("endpoint", name, endpoints, hint=f"endpoints are settings of {self.name}'s stack file")
+            raise not_found("endpoint", name, endpoints, hint=_ENDPOINTS.format(stack=self.name))
         return name, endpoints[name]
 
     # training
@@ -195,6 +197,11 @@ class Stack:
         from skylift.client import prediction
 
         return prediction.predict(self, inputs, endpoint=endpoint)
+
+
+_ENDPOINTS = (
+    "`skylift:endpoints` in stacks/Pulumi.{stack}.yaml lists them; `skylift up {stack}` makes what is new there"
+)
 
 
 def who() -> str:

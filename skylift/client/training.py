@@ -122,30 +122,35 @@ class Run:
 
 
 def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], None] | None = None) -> Run:
-    """Record a run and start it; return when it is on its way."""
+    """Record a run and start it; return when it is on its way.
+
+    Raises:
+        NotFoundError: no such recipe, or no value is kept for a secret.
+        InputError: hyperparameters, names, the environment or the data's folder are not what they should be.
+        MachineError: this machine lacks what training needs.
+    """
+    _check_environment(asked)
     packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
     recipe = (
         recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)
     )
-    texts = {name: value if isinstance(value, str) else repr(value) for name, value in asked.hyperparameters.items()}
-    values = recipes.parse(recipe, texts)
-    name = layout.check_name("model", asked.model or recipe.name.rpartition(".")[2].replace("_", "-").lower())
+    values = recipes.parse(recipe, {name: str(value) for name, value in asked.hyperparameters.items()})
+    name = layout.check_name(
+        "model", asked.model or recipe.name.rpartition(".")[2].replace("_", "-").lower().strip("-")
+    )
     secret_values = kept.resolve(stack.project, asked.secrets)
-    both = sorted(set(asked.secrets) & set(asked.env))
-    if both:
-        raise InputError(f"{', '.join(both)} is given both as --env and as --secret", hint="keep the secret")
     if packed is not None:
         _send_code(stack.keep, packed)
     spec = records.RunSpec(
         id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")),
-        recipe=packed.module if packed is not None else asked.recipe,
+        recipe=packed.module if packed is not None else recipe.name,
         hyperparameters=values,
         code=packed.digest if packed is not None else None,
         dataset=_send_data(stack.keep, asked.data, progress) if asked.data is not None else None,
         model=name,
         seed=asked.seed,
         env=asked.env,
-        secrets=sorted(asked.secrets),
+        secrets=sorted(set(asked.secrets)),
         commit=commit_of(packed.root if packed is not None else stack.project.root),
         **_common(stack),
     )
@@ -156,6 +161,7 @@ def resume(stack: Stack, name: str) -> Run:
     """Go on with a run from its last checkpoint.
 
     Raises:
+        NotFoundError: no such run, or no value is kept for a secret of its.
         ConflictError: it is still at work.
     """
     run_id = runs.find_run(stack.keep, name)
@@ -203,15 +209,16 @@ def follow(run: Run) -> Iterator[Update]:
         partial += events.read()
         *lines, partial = partial.split(b"\n")
         for line in lines:
-            seen = _absorb(seen, msgspec.json.decode(line, type=records.Event))
-            yield seen
+            event = _event(line)
+            if event is not None:
+                yield (seen := _absorb(seen, event))
         status = runs.read_status(work, run.id)
         if status is not None and (status.state, status.message) != (seen.state, seen.message):
             seen = replace(seen, state=status.state, message=status.message, finished_epoch=0)
             yield seen
         if result is not None or (status is not None and status.state in ("preempted", *records.FINAL)):
             return
-        if status is not None and status.pid is not None and starter.is_dead(status):
+        if status is not None and starter.is_dead(status):
             if runs.read_result(keep, run.id) is None:
                 return
             continue
@@ -238,7 +245,8 @@ def ended(run: Run) -> records.RunResult:
     view = run.view()
     if view.state == "preempted":
         raise SavedError(
-            f"run {run.id} was stopped and is saved" + (f": {view.status.message}" if view.status else ""),
+            f"run {run.id} was stopped and is saved"
+            + (f": {view.status.message}" if view.status and view.status.message else ""),
             hint=f"`skylift train --resume {run.id}` goes on",
             details={"run": run.id},
         )
@@ -253,6 +261,14 @@ def _silent(run: Run, view: runs.RunView) -> SkyliftError:
         hint=f"`skylift train --resume {run.id}` goes on from its last checkpoint; `skylift logs {run.id}` shows its output",
         details={"run": run.id},
     )
+
+
+def _event(line: bytes) -> records.Event | None:
+    """An event, or None for a line that a killed writer left half, or of a kind that a newer release writes."""
+    try:
+        return msgspec.json.decode(line, type=records.Event)
+    except msgspec.DecodeError:
+        return None
 
 
 def _absorb(seen: Update, event: records.Event) -> Update:
@@ -295,10 +311,21 @@ def _launch(stack: Stack, spec: records.RunSpec, secret_values: dict[str, str]) 
 def _announce(stack: Stack, spec: records.RunSpec, *, attempts: int = 0) -> None:
     """Say that a run is on its way, after so many attempts at it; the next one counts itself."""
     now = records.now()
-    status = records.RunStatus(
-        id=spec.id, state="queued", beat=now, attempt=attempts, history=[records.Transition(state="queued", at=now)]
-    )
+    before = runs.read_status(stack.work, spec.id)  # of a run that goes on: when its first attempt began stays known
+    history = [*(before.history if before is not None else []), records.Transition(state="queued", at=now)]
+    status = records.RunStatus(id=spec.id, state="queued", beat=now, attempt=attempts, history=history)
     runs.write_status(stack.work, status)
+
+
+def _check_environment(asked: Request) -> None:
+    both = sorted(set(asked.secrets) & set(asked.env))
+    if both:
+        raise InputError(f"{', '.join(both)} is given both as --env and as --secret", hint="keep the secret")
+    for name, value in asked.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InputError(
+                f"{name!r} cannot be set in a run's environment", hint="give --env NAME=VALUE, without NUL bytes"
+            )
 
 
 def _send_code(keep: Store, packed: code.Code) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 from skylift.artifacts import layout
 from skylift.artifacts.records import RunSpec, RunStatus
 from skylift.errors import MachineError
+from skylift.stack.processes import born
 from skylift.stack.project import Project
+
+_started: dict[str, subprocess.Popen[bytes]] = {}
+"""The newest process of each run that this program started, so that its end is known at once and nothing of it stays behind."""
 
 
 class LocalLauncher:
@@ -20,12 +24,12 @@ class LocalLauncher:
 
     def start(self, project: Project, spec: RunSpec, secrets: Mapping[str, str]) -> None:
         log = _log(project, spec)
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = [sys.executable, "-P", "-m", "training", "run", "--run", f"{spec.keep}/{layout.run(spec.id)}"]
         environment = {**os.environ, **spec.env, **secrets}
         try:
+            log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with log.open("ab") as output:
-                subprocess.Popen(
+                _started[spec.id] = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -35,12 +39,16 @@ class LocalLauncher:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise MachineError(f"cannot start the run: {error.strerror}", hint=f"check {log.parent}") from error
+            raise MachineError(
+                f"run {spec.id} cannot be started: {error.strerror}",
+                hint=f"see that {log.parent} can be written and has free space, then `skylift train --resume {spec.id}`",
+            ) from error
 
     def is_dead(self, status: RunStatus) -> bool:
-        import psutil
-
-        return status.pid is not None and status.host == socket.gethostname() and not psutil.pid_exists(status.pid)
+        mine = _started.get(status.id)
+        if mine is not None and mine.poll() is not None and status.pid in (None, mine.pid):
+            return True
+        return status.pid is not None and status.host == socket.gethostname() and born(status.pid) is None
 
     def output(self, project: Project, spec: RunSpec) -> str:
         try:

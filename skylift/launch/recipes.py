@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,15 @@ from skylift.launch.asking import ask_training
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """One field of a recipe's Hyperparameters. `type` is int, float, bool or str."""
+    """One field of a recipe's Hyperparameters. `type` is int, float, bool or str; limits are inclusive."""
 
     name: str
     type: str
     default: Any
     help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[Any] = []
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -63,7 +67,7 @@ def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
     """Typed hyperparameters from `name=value` texts.
 
     Raises:
-        InputError: names that the recipe does not have and values of a wrong type, all at once.
+        InputError: names that the recipe does not have, values of a wrong type or outside their limits, all at once.
     """
     fields = {field.name: field for field in recipe.hyperparameters}
     values: dict[str, Any] = {}
@@ -78,6 +82,10 @@ def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
             values[name] = _convert(text, field.type)
         except ValueError:
             mistakes.append(f"{name} = {text!r} must be {_ARTICLES.get(field.type, field.type)}")
+            continue
+        limit = _limit(values[name], field)
+        if limit:
+            mistakes.append(f"{name} = {text!r} must be {limit}")
     if mistakes:
         listed = ", ".join(f"{field.name} ({field.type}, {field.default!r})" for field in fields.values())
         raise InputError(
@@ -93,11 +101,35 @@ _ARTICLES = {"int": "a whole number", "float": "a number", "bool": "true or fals
 
 def _convert(text: str, kind: str) -> Any:
     if kind == "bool":
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
         if text.lower() not in words:
             raise ValueError(text)
         return words[text.lower()]
-    return {"int": int, "float": float}.get(kind, str)(text)
+    value = {"int": int, "float": float}.get(kind, str)(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(text)  # JSON has no word for it
+    return value
+
+
+def _limit(value: Any, field: Hyperparameter) -> str:
+    """What the value breaks, or nothing."""
+    if field.choices and value not in field.choices:
+        return f"one of {', '.join(repr(choice) for choice in field.choices)}"
+    if isinstance(value, int | float):
+        if field.minimum is not None and value < field.minimum:
+            return f"at least {field.minimum:g}"
+        if field.maximum is not None and value > field.maximum:
+            return f"at most {field.maximum:g}"
+    return ""
 
 
 def _ask(arguments: Sequence[str]) -> Any:
