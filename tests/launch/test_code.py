@@ -145,7 +145,7 @@ class TestMistakes:
 
     def test_a_file_that_is_no_text(self, tmp_path: Path) -> None:
         (tmp_path / "recipe.py").write_bytes(b"\xff\xfe\x00x")
-        with pytest.raises(RecipeError, match="recipe.py"):
+        with pytest.raises(RecipeError, match=r"recipe\.py"):
             code.pack("recipe.py", tmp_path)
 
     def test_odd_escapes_stop_nothing(self, tmp_path: Path) -> None:

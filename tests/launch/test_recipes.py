@@ -87,7 +87,7 @@ class TestAsking:
     def test_what_a_recipe_prints_does_not_spoil_the_answer(self, tmp_path: Path) -> None:
         (tmp_path / "loud.py").write_text(GOOD + "\nprint('hello'); import os; os.write(2, b'!')\n")
         found = recipes.describe_code(str(tmp_path), "loud")
-        assert [field.name for field in found.hyperparameters][0] == "depth"
+        assert found.hyperparameters[0].name == "depth"
 
     def test_one_that_raises_tells_its_last_line(self, tmp_path: Path) -> None:
         (tmp_path / "broken.py").write_text("raise ValueError('no data here')\n")
