@@ -9,7 +9,7 @@ import msgspec
 
 from skylift.artifacts import endpoints, layout, manifests, objects, transfer
 from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, VersionAlias, encode, now
-from skylift.errors import ConflictError, InputError, not_found
+from skylift.errors import ConflictError, InputError, NotFoundError, not_found
 from skylift.store import ObjectExistsError, ObjectNotFoundError, Store
 
 
@@ -92,11 +92,9 @@ def resolve(keep: Store, ref: str) -> ModelRef:
             hint="give more of the digest",
         )
     if not fits:
-        raise not_found(
-            f"version of model {name}",
-            digest or number,
-            [a.digest[:12] if digest else str(a.version) for a in versions],
-            hint=f"`skylift models show {name}` lists them",
+        there = [f"{name}@{alias.digest[:12]}" if digest else f"{name}:{alias.version}" for alias in versions[-10:]]
+        raise NotFoundError(
+            f"no version {ref!r}; there is {', '.join(there)}", hint=f"`skylift models show {name}` lists them"
         )
     return ModelRef(name=name, version=fits[0].version, digest=fits[0].digest)
 

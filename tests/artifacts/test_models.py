@@ -109,9 +109,9 @@ class TestResolve:
         publish("1")
         with pytest.raises(NotFoundError, match="did you mean 'mnist'"):
             models.resolve(keep, "mnits")
-        with pytest.raises(NotFoundError, match="no version of model mnist '7'"):
+        with pytest.raises(NotFoundError, match="no version 'mnist:7'; there is mnist:1"):
             models.resolve(keep, "mnist:7")
-        with pytest.raises(NotFoundError, match="no version of model mnist 'ffff"):
+        with pytest.raises(NotFoundError, match="no version 'mnist@ffff"):
             models.resolve(keep, "mnist@" + "f" * 64)
 
     @pytest.mark.parametrize("ref", ["mnist:x", "mnist:", "mnist@", "mnist:1@ab", "mnist:-1"])
