@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Bytes = Callable[[int, int, str], None]
 
+_TOO_SOON = 2.0
+"""The first steps are slow and say nothing of the others [s]."""
+
 
 def console() -> Any:
     from rich.console import Console
@@ -38,9 +41,17 @@ def bytes_bar(title: str, *, quiet: bool = False) -> Iterator[Bytes]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[name]}"),
     )
-    with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task(title, total=None, name="")
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, name=name)
+    bar = Progress(*columns, console=console(), transient=True)
+    task = bar.add_task(title, total=None, name="")
+
+    def show(done: int, total: int, name: str) -> None:
+        bar.start()  # only now: nothing may have to be moved at all
+        bar.update(task, completed=done, total=total, name=name)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 class Spinner:
@@ -138,7 +149,7 @@ class TrainingBar:
         stepping = bool(update.steps) and _is_epoch(update.stage)
         self._bar.update(
             self._task,
-            description=f"epoch {update.epoch}/{update.epochs}" if stepping else (update.stage or update.state),
+            description=f"epoch {max(update.epoch, 1)}/{update.epochs}" if stepping else (update.stage or update.state),
             total=update.steps if stepping else None,
             completed=update.step if stepping else 0,
             left=self._left(update) if stepping else "",
@@ -173,7 +184,7 @@ def remaining(done: int, to_do: int, seconds: float) -> str:
         >>> remaining(100, 300, 30.0), remaining(10, 1000, 9.0), remaining(0, 300, 1.0)
         ('1:30 left', '15:00 left', '')
     """
-    if done <= 0:
+    if done <= 0 or seconds < _TOO_SOON:
         return ""
     left = round(to_do * seconds / done)
     hours, minutes = divmod(left // 60, 60)
