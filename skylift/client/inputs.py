@@ -268,7 +268,7 @@ def _converted(value: Any, spec: TensorSpec, where: str) -> Array:
     wanted = np.dtype(_dtype(spec))
     try:
         array = np.asarray(value)
-        if wanted.kind in "iu" and array.dtype.kind == "f":
+        if wanted.kind in "iu" and array.dtype.kind in "fiu":
             with np.errstate(invalid="ignore"):
                 whole = array.astype(wanted)
             if not np.array_equal(whole, array):

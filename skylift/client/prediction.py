@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,8 @@ def decode(row: Any, manifest: ModelManifest, model: ModelRef, deployment: int |
     """What one row of a server's answer means, by the model's own task."""
     task = manifest.task
     values = _flat(next(iter(row.values())) if isinstance(row, dict) and len(row) == 1 else row)
+    if values is not None and not all(map(math.isfinite, values)):
+        values = None  # of NaN none is the most probable; the raw answer shows it
     label = probability = value = None
     scores: dict[str, float] = {}
     if values is not None and task.kind in ("classification", "binary"):
