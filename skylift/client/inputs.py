@@ -48,7 +48,9 @@ def read(source: Any, inputs: list[TensorSpec], task: TaskInfo, *, invert: bool 
 
 def _read_file(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -> Given:
     if not path.is_file():
-        raise InputError(f"there is no file {path}", hint="give a .json, .npy, .csv, .png or .jpg file, or - for JSON")
+        raise InputError(
+            f"there is no file {path}", hint='give a .json, .npy, .csv, .png or .jpg file; texts go in a list: ["…"]'
+        )
     suffix = path.suffix.lower()
     try:
         if suffix in (".png", ".jpg", ".jpeg"):

@@ -29,7 +29,11 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`health` is `ready`, `loading`, or `down`; `serving` counts the replicas that serve the current deployment."""
+    """One look at an endpoint.
+
+    `health` is `ready`, `loading` (answers, but is not ready; `failure` says if it cannot become so) or `down`. `replicas` counts those
+    that live, `serving` those of them that serve the current deployment.
+    """
 
     name: str
     url: str

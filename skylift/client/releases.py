@@ -76,7 +76,7 @@ def deploy(
     _verify(stack, wanted, progress)
     if before is not None and before.model.digest == wanted.digest and before.canary is None:
         if wait:
-            _settle(stack, name, before, timeout or address.settled, notice)
+            _settle(stack, name, before, timeout or address.settled, notice)  # nothing to take back: it stood before
         return before
     fallback = _answering(stack, name, before)
     made = endpoints.deploy(stack.keep, name, wanted, by=who(), why=why)
@@ -193,7 +193,10 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
         if state.living and state.serving == state.living:
             return
         if state.failure is not None:
-            raise DeployError(f"a replica cannot serve it: {state.failure.message}", hint=state.failure.hint)
+            raise DeployError(
+                f"a replica cannot serve deployment {deployment.number}: {state.failure.message}",
+                hint=state.failure.hint or f"`skylift status {stack.name}` shows the replicas' own words",
+            )
         if state.superseded is not None:
             raise ConflictError(
                 f"deployment {deployment.number} was overtaken by deployment {state.superseded}",
@@ -206,7 +209,7 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
             )
         if waited > limit:
             raise DeployError(
-                f"{state.serving} of {state.living} replicas serve it after {limit:g} s",
+                f"{state.serving} of {state.living} replicas serve deployment {deployment.number} after {limit:g} s",
                 hint=f"`skylift status {stack.name}` shows the replicas' own words; --timeout gives them longer",
             )
         text = f"{state.serving} of {state.living} replicas serve it"

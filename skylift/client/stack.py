@@ -130,7 +130,11 @@ class Stack:
             secrets: names of secrets; values go into the environment and are never recorded.
 
         Raises:
+            NotFoundError: no such recipe, or no value is kept for a secret.
+            InputError: what was asked is wrong; nothing was started.
             RunFailedError: the run ended without a model.
+            SavedError: it was stopped and can be resumed.
+            UnreachableError: it gives no sign of life.
         """
         from skylift.client import training
 
@@ -149,7 +153,12 @@ class Stack:
         return run
 
     def resume(self, run: str, *, wait: bool = True) -> Run:
-        """Go on with a run from its last checkpoint: under its id if it never ended, else as a new run that names it."""
+        """Go on with a run from its last checkpoint: under its id if it never ended, else as a new run that names it.
+
+        Raises:
+            ConflictError: it is still at work.
+            RunFailedError, SavedError, UnreachableError: see train().
+        """
         from skylift.client import training
 
         resumed = training.resume(self, run)
@@ -176,27 +185,41 @@ class Stack:
         """Let an endpoint answer with a model's version; unless `wait` is false, return when every replica does.
 
         Raises:
+            NotFoundError: no such model or version.
             DeployError: the version was refused, or a replica could not load it and the one before is back.
+            ConflictError: somebody else deployed meanwhile.
+            UnreachableError: nobody serves the endpoint.
         """
         from skylift.client import releases
 
         return releases.deploy(self, model, endpoint=endpoint, wait=wait)
 
     def rollback(self, *, endpoint: str | None = None, to: int | None = None, wait: bool = True) -> Deployment:
-        """Let an endpoint answer with what it served before."""
+        """Let an endpoint answer with what it served before, or with deployment `to`.
+
+        Raises:
+            NotFoundError: there is nothing to go back to.
+            DeployError, ConflictError, UnreachableError: see deploy().
+        """
         from skylift.client import releases
 
         return releases.rollback(self, endpoint=endpoint, to=to, wait=wait)
 
-    def predict(self, inputs: Any, *, endpoint: str | None = None) -> list[Prediction]:
+    def predict(self, inputs: Any, *, endpoint: str | None = None, invert: bool = False) -> list[Prediction]:
         """Ask an endpoint.
 
         Args:
             inputs: a path to .json, .npy, .csv, .png or .jpg; or an array or nested list, one row or a batch.
+            invert: images: take light for dark.
+
+        Raises:
+            InputError: the input does not fit the model.
+            NotFoundError: the endpoint serves nothing yet.
+            UnreachableError: the server does not answer.
         """
         from skylift.client import prediction
 
-        return prediction.predict(self, inputs, endpoint=endpoint)
+        return prediction.predict(self, inputs, endpoint=endpoint, invert=invert)
 
 
 _ENDPOINTS = (

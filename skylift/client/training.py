@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -135,9 +136,7 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)
     )
     values = recipes.parse(recipe, {name: str(value) for name, value in asked.hyperparameters.items()})
-    name = layout.check_name(
-        "model", asked.model or recipe.name.rpartition(".")[2].replace("_", "-").lower().strip("-")
-    )
+    name = layout.check_name("model", asked.model or _as_name(recipe.name.rpartition(".")[2], "model"))
     secret_values = kept.resolve(stack.project, asked.secrets)
     if packed is not None:
         _send_code(stack.keep, packed)
@@ -338,5 +337,9 @@ def _send_code(keep: Store, packed: code.Code) -> None:
 def _send_data(keep: Store, folder: Path, progress: Callable[[int, int, str], None] | None) -> str:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder", hint="--data takes a folder of files")
-    name = layout.check_name("dataset", folder.resolve().name.replace(" ", "-").replace("_", "-").lower())
-    return datasets.publish(keep, name, folder, {}, progress=progress)
+    return datasets.publish(keep, _as_name(folder.resolve().name, "data"), folder, {}, progress=progress)
+
+
+def _as_name(text: str, otherwise: str) -> str:
+    """A file's or folder's name as one that the layout allows: `My_Data 2` becomes `my-data-2`."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:63].strip("-.") or otherwise

@@ -159,6 +159,8 @@ class TestTakenBack:
         with pytest.raises(DeployError, match="nothing could be restored") as told:
             bench.stack.deploy("scale:1")
         assert told.value.details == {"deployment": 1, "restored": None}
+        with pytest.raises(DeployError, match="cannot serve deployment 1"):  # asked again for what is there already
+            bench.stack.deploy("scale:1")
         bench.publish_garbage("other")
         with pytest.raises(DeployError, match="nothing could be restored"):  # and not: scale:1 answers
             bench.stack.deploy("other:1")
@@ -227,7 +229,7 @@ class TestNobody:
         bench.publish_scale(3)
         server.process.send_signal(signal.SIGSTOP)
         try:
-            with pytest.raises(DeployError, match=r"0 of 1 replicas serve it after 0\.5 s"):
+            with pytest.raises(DeployError, match=r"0 of 1 replicas serve deployment 2 after 0\.5 s"):
                 releases.deploy(bench.stack, "scale:2", timeout=0.5)
         finally:
             server.process.send_signal(signal.SIGCONT)

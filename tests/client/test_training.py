@@ -334,6 +334,18 @@ class TestStart:
         run = bench.stack.run()
         assert f"--resume {run.id}" in told.value.hint
 
+    def test_names_of_files_and_folders_become_allowed_ones(self, bench: StackBench, here: Path) -> None:
+        (here / "_My_Recipe.py").write_text(ECHO)
+        for folder, name in (("My Data! (2)", "my-data-2"), ("данные", "data")):
+            (here / folder).mkdir()
+            (here / folder / "x.csv").write_text("1\n")
+            run = training.start(bench.stack, Request("_My_Recipe.py", data=here / folder, env={"REGION": "x"}))
+            spec = runs.read_spec(bench.keep, run.id)
+            assert spec.model == "my-recipe"
+            assert spec.dataset is not None and spec.dataset.startswith(f"{name}@")
+            with pytest.raises(RunFailedError):
+                run.wait()
+
     def test_two_at_once_are_two_runs(self, bench: StackBench, here: Path) -> None:
         started: list[Run] = []
 
