@@ -15,8 +15,8 @@ from skylift.errors import MachineError
 from skylift.stack.processes import born
 from skylift.stack.project import Project
 
-_started: dict[str, subprocess.Popen[bytes]] = {}
-"""The newest process of each run that this program started, so that its end is known at once and nothing of it stays behind."""
+_started: dict[str, list[subprocess.Popen[bytes]]] = {}
+"""The processes of each run that this program started, newest last, so that an end is known at once."""
 
 
 class LocalLauncher:
@@ -29,7 +29,7 @@ class LocalLauncher:
         try:
             log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with log.open("ab") as output:
-                _started[spec.id] = subprocess.Popen(
+                process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -43,10 +43,11 @@ class LocalLauncher:
                 f"run {spec.id} cannot be started: {error.strerror}",
                 hint=f"see that {log.parent} can be written and has free space, then `skylift train --resume {spec.id}`",
             ) from error
+        _started.setdefault(spec.id, []).append(process)
 
     def is_dead(self, status: RunStatus) -> bool:
         mine = _started.get(status.id)
-        if mine is not None and mine.poll() is not None and status.pid in (None, mine.pid):
+        if mine and mine[-1].poll() is not None and status.pid in (None, mine[-1].pid):
             return True
         return status.pid is not None and status.host == socket.gethostname() and born(status.pid) is None
 

@@ -533,3 +533,20 @@ class TestWhole:
         with pytest.raises(RunFailedError, match=r"refused \*\*\* by the server in north"):
             run.wait()
         assert b"token *** ends" in run.logs() and b"hush" not in run.logs()
+
+    def test_a_killed_run_is_told_at_once_and_finishes_when_resumed(self, bench: StackBench, here: Path) -> None:
+        (here / "tiny.py").write_text(TINY)
+        run = training.start(bench.stack, Request("tiny.py", {"epochs": 60}))
+        for update in run.follow():
+            if update.step > 100:
+                break
+        status = runs.read_status(bench.work, run.id)
+        assert status is not None and status.pid is not None
+        os.kill(status.pid, signal.SIGKILL)
+        with pytest.raises(UnreachableError, match="stopped without a word"):
+            run.wait()
+        assert run.view().state == "running"  # its last heartbeat is seconds old, and yet
+        resumed = training.resume(bench.stack, run.id)
+        result = resumed.wait()
+        assert (resumed.id, result.state, result.epochs, result.attempts) == (run.id, "succeeded", 60, 2)
+        assert list(run.follow())[-1].finished_epoch in (0, 60)
