@@ -19,8 +19,13 @@ def command(ctx: click.Context, run_name: str, stack_flag: str | None, why: str,
     run = open_stack(ctx, stack_flag).run(run_name)
     confirm(f"Stop run {run.id}?", yes=yes)
     run.cancel(why)
+    ended = run.result is not None
     if as_json:
         _render.print_json({"run": run.id, "cancelled": True})
         return
-    click.echo(f"run {run.id} is asked to stop; it saves a checkpoint first")
+    click.echo(
+        f"run {run.id} was at rest and has ended now"
+        if ended
+        else f"run {run.id} is asked to stop; it saves a checkpoint first"
+    )
     _render.next_steps((f"skylift runs {run.id}", "shows when it has ended"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -109,17 +110,19 @@ class Run:
         return chunks.ChunkReader(self.stack.work, layout.logs(self.id)).read()
 
     def cancel(self, why: str = "") -> None:
-        """Ask it to stop.
+        """Ask it to stop. One that is at rest, saved or lost, has nobody to obey: its end is recorded here.
 
         Raises:
             ConflictError: it has ended already.
         """
         from skylift.client.stack import who
 
-        result = self.result
-        if result is not None:
-            raise ConflictError(f"run {self.id} has ended already: {result.state}")
+        view = self.view()
+        if view.result is not None:
+            raise ConflictError(f"run {self.id} has ended already: {view.result.state}")
         runs.request_cancel(self.stack.work, self.id, who(), why)
+        if is_dead(view):
+            _end(self.stack, view)
 
 
 def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], None] | None = None) -> Run:
@@ -183,6 +186,21 @@ def resume(stack: Stack, name: str) -> Run:
         **_common(stack),
     )
     return _launch(stack, again, secret_values)
+
+
+def _end(stack: Stack, view: runs.RunView) -> None:
+    """Record that a run at rest was cancelled; if it ended in this very moment, that stands."""
+    status = view.status
+    cancelled = records.RunResult(
+        id=view.spec.id,
+        state="cancelled",
+        started=view.spec.created,
+        ended=records.now(),
+        hyperparameters=view.spec.hyperparameters,
+        attempts=max(status.attempt if status is not None else 0, 1),
+    )
+    with contextlib.suppress(ConflictError):
+        runs.write_result(stack.keep, cancelled)
 
 
 def is_dead(view: runs.RunView) -> bool:

@@ -203,6 +203,14 @@ class TestFollow:
         with pytest.raises(ConflictError, match="has ended already: cancelled"):
             run.cancel()
 
+    def test_one_at_rest_is_cancelled_at_once_for_nobody_else_would(self, bench: StackBench) -> None:
+        run = recorded(bench)
+        beat(bench, run.id, "preempted")
+        run.cancel("no longer wanted")
+        assert run.result is not None and run.result.state == "cancelled"
+        with pytest.raises(RunFailedError, match="cancelled"):
+            run.wait()
+
     @pytest.mark.parametrize("message", ["stopped as asked after step 5; saved", ""])
     def test_one_that_was_saved(self, bench: StackBench, message: str) -> None:
         run = recorded(bench)
