@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
+import keyring.backends.fail
 import pytest
 
 from skylift import Stack
@@ -15,6 +19,34 @@ from tests.serving.conftest import ENDPOINT, Bench, Server
 
 ROW = [TensorSpec(name="x", dtype="float32", shape=[None, 3])]
 GARBAGE = b"this is no model"
+
+ECHO = '''"""Tells what reached it, and ends there."""
+import os
+from dataclasses import dataclass
+from training.contract import Input, Task
+import helper
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    depth: int = 3
+
+
+def task(hp):
+    return Task("regression", "mse", (Input((4,), "float32", "x"),))
+
+
+def load(hp, source):
+    raise NotImplementedError
+
+
+def build(hp, data):
+    raise NotImplementedError
+
+
+if "REGION" in os.environ:
+    raise ValueError(f"{helper.word} {os.environ['REGION']} {os.environ.get('API_TOKEN')} {__file__}")
+'''
 
 
 class StackBench(Bench):
@@ -65,3 +97,31 @@ def bench(tmp_path: Path) -> Iterator[StackBench]:
 @pytest.fixture
 def stack(bench: StackBench) -> Stack:
     return bench.stack
+
+
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    before = keyring.core._keyring_backend
+    keyring.set_keyring(keyring.backends.fail.Keyring())
+    yield
+    keyring.core._keyring_backend = before
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder, with a recipe and what it imports."""
+    folder = tmp_path / "user"
+    folder.mkdir()
+    (folder / "echo.py").write_text(ECHO)
+    (folder / "helper.py").write_text("word = 'reached'\n")
+    (folder / "private.py").write_text("x = 1\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()

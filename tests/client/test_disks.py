@@ -15,8 +15,7 @@ from skylift.errors import MachineError
 from skylift.launch import secrets
 from skylift.stack.project import Project
 from skylift.store import open_store
-from tests.client.conftest import StackBench
-from tests.client.test_training import ECHO
+from tests.client.conftest import ECHO, StackBench
 from tests.serving.conftest import ENDPOINT
 from tests.store.disks import make_read_only, small_disk
 
