@@ -73,7 +73,8 @@ def read_spec(keep: Store, run_id: str) -> RunSpec:
     try:
         return objects.read(keep, layout.run_spec(run_id), RunSpec).record
     except ObjectNotFoundError:
-        raise not_found("run", run_id, keep.folders(layout.RUNS), hint="`skylift runs` lists them") from None
+        others = [other for other in keep.folders(layout.RUNS) if other != run_id]
+        raise not_found("run", run_id, others, hint="`skylift runs` lists them") from None
 
 
 def read_result(keep: Store, run_id: str) -> RunResult | None:
@@ -157,7 +158,8 @@ def find_run(keep: Store, text: str) -> str:
     if text in ids:
         return text
     if text == "last" and ids:
-        return ids[-1]
+        # A folder without run.json is no run: a full disk may leave one behind.
+        return next((run_id for run_id in reversed(ids) if keep.stat(layout.run_spec(run_id)) is not None), ids[-1])
     found = [run_id for run_id in ids if text and (run_id.startswith(text) or run_id.endswith(text))]
     if len(found) == 1:
         return found[0]

@@ -98,8 +98,13 @@ class Engine:
         Raises:
             ProvisionError: it is not up.
         """
+        from skylift.engine.state import stored_outputs
         from skylift.stack.outputs import decode
 
+        url = self._known["PULUMI_BACKEND_URL"] if self._known else self.project.backend_url(self.stack)
+        stored = stored_outputs(url, self.stack)
+        if stored is not None:
+            return decode(stored, self.stack)
         if self._certainly_missing():
             return decode({}, self.stack)
         done = self._plain(["stack", "output", "--json", "--stack", self.stack])

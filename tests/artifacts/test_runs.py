@@ -149,6 +149,14 @@ class TestFinding:
             with pytest.raises(NotFoundError):
                 runs.find_run(keep, unknown)
 
+    def test_a_folder_that_a_full_disk_left_is_not_the_last_run(self, keep: Store, spec: Spec) -> None:
+        first, second = run_ids(2)
+        runs.create_run(keep, spec(first))
+        keep.create(f"runs/{second}/.half", b"")
+        assert runs.find_run(keep, "last") == first
+        with pytest.raises(NotFoundError, match=f"no run '{second}': did you mean '{first}'"):
+            runs.read_spec(keep, second)
+
     def test_no_run_at_all(self, keep: Store) -> None:
         with pytest.raises(NotFoundError, match="no run at all"):
             runs.find_run(keep, "last")

@@ -121,3 +121,40 @@ def test_versions_go_live_and_back(stack, trained):
     listed = stack.json("deployments")
     assert [one["model"]["version"] for one in listed["deployments"]][:3] == [1, second, 1]
     assert listed["current"] == listed["deployments"][0]["number"] > first["number"]
+
+
+def test_two_deploys_at_once_end_with_one_of_them(stack, trained):
+    stack.skylift("deploy", "iris:1")
+    newest = stack.json("models", "show", "iris")["ref"]["version"]
+    both = [stack.begin("deploy", f"iris:{version}", "--json") for version in (newest, newest - 1)]
+    ended = [ending(one) for one in both]
+    assert {one.code for one in ended} <= {0, 5}
+    listed = stack.json("deployments")
+    numbers = [one["number"] for one in listed["deployments"]]
+    assert len(set(numbers)) == len(numbers), "no two records of one number"
+    current = next(one for one in listed["deployments"] if one["number"] == listed["current"])
+    assert current["number"] == max(numbers), "the newest counts"
+    assert stack.json("predict", "--sample", "1")[0]["version"] == current["model"]["version"]
+
+
+def test_a_damaged_version_is_refused_and_the_old_one_goes_on(stack, trained):
+    stack.skylift("deploy", "iris:1")
+    newest = stack.json("models", "show", "iris")["ref"]
+    (model,) = (stack.keep / "models" / "iris" / newest["digest"]).glob("model.onnx")
+    whole = model.read_bytes()
+    model.write_bytes(whole[:1000])
+    try:
+        refused = stack.skylift("deploy", f"iris:{newest['version']}", code=10)
+        assert "is refused" in refused.err and "model.onnx" in refused.err and "Traceback" not in refused.err
+        assert stack.json("predict", "--sample", "1")[0]["version"] == 1
+    finally:
+        model.write_bytes(whole)
+
+
+def test_a_users_folder_named_training_does_not_shadow_ours(stack, trained):
+    for name in ("training", "serving", "infra"):
+        (stack.folder / name).mkdir()
+        (stack.folder / name / "__init__.py").write_text("raise RuntimeError('the user has a folder of that name')")
+    assert stack.json("recipes", "iris.py")[0]["name"] == "iris"
+    assert set(stack.json("up", "--yes")["changes"]) == {"same"}
+    assert stack.json("train", "iris.py", "--set", "epochs=1")["state"] == "succeeded"
