@@ -12,6 +12,8 @@ import click
 import msgspec
 
 _ENDLESS = 100_000
+_NARROW = 14
+"""A column of words is not squeezed below this; a line that is then too long is left to the terminal."""
 
 
 def print_json(value: Any) -> None:
@@ -46,9 +48,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     filled = [number for number in range(len(columns)) if any(row[number] for row in listed)]
     for number in filled:
-        name = columns[number]
+        wraps = columns[number].startswith("~")
+        longest = max(len(row[number]) for row in listed)
         drawn.add_column(
-            Text(name.lstrip(">~")), justify="right" if name[0:1] == ">" else "left", no_wrap=name[0:1] != "~"
+            Text(columns[number].lstrip(">~")),
+            justify="right" if columns[number].startswith(">") else "left",
+            no_wrap=not wraps,
+            min_width=min(longest, _NARROW) if wraps else None,
+            overflow="fold",
         )
     for row in listed:
         drawn.add_row(*(Text(row[number]) for number in filled))
