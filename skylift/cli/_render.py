@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,9 +18,17 @@ _NARROW = 14
 
 
 def print_json(value: Any) -> None:
-    """Any of our values as JSON."""
-    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
-    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+    """Any of our values as JSON. NaN and infinities, for which JSON has no number, become text."""
+    plain = _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain))
+    click.echo(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

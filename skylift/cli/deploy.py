@@ -35,7 +35,16 @@ def command(
     stack = open_stack(ctx, stack_flag)
     name, address = stack.endpoint(endpoint)
     with _progress.spinner("deploying", quiet=as_json) as say:
-        made = releases.deploy(stack, model, endpoint=name, why=why, wait=not no_wait, timeout=timeout, notice=say)
+        made = releases.deploy(
+            stack,
+            model,
+            endpoint=name,
+            why=why,
+            wait=not no_wait,
+            timeout=timeout,
+            notice=say,
+            progress=lambda done, total, file: say(f"verifying {_render.size(done)} of {_render.size(total)}: {file}"),
+        )
     if as_json:
         _render.print_json(made)
         return

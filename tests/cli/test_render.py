@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -93,3 +94,8 @@ def test_quiet_prints_nothing(capsys):
         say("y")
         say.line("z")
     assert capsys.readouterr() == ("", "")
+
+
+def test_numbers_that_json_has_not_become_text(capsys: pytest.CaptureFixture[str]) -> None:
+    _render.print_json({"raw": [float("nan"), float("-inf"), 0.5]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"raw": ["nan", "-inf", 0.5]}
