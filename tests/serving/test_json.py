@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
@@ -85,7 +85,6 @@ class TestFastPath:
         assert fast(b'{"instances":[[2147483648]]}', signature("int32", 1)) is None
         assert fast(b'{"instances":[[9223372036854775808]]}', signature("int64", 1)) is None
 
-    @settings(max_examples=300, deadline=None)
     @given(
         st.recursive(
             st.one_of(st.integers(-(2**40), 2**40), st.floats(width=32), st.booleans(), st.none(), st.text(max_size=3)),
