@@ -122,16 +122,8 @@ def events(run_id: str) -> str:
     return f"events/{run_id}"
 
 
-def event_chunk(run_id: str, seq: int) -> str:
-    return f"events/{run_id}/{seq:08d}.jsonl"
-
-
 def logs(run_id: str) -> str:
     return f"logs/{run_id}"
-
-
-def log_chunk(run_id: str, seq: int) -> str:
-    return f"logs/{run_id}/{seq:08d}"
 
 
 def checkpoints(run_id: str) -> str:

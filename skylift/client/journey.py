@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skylift.artifacts import models, runs
 from skylift.artifacts.records import RunSummary
 from skylift.client import projects, training
-from skylift.errors import NotFoundError, ProvisionError
+from skylift.errors import NotFoundError
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
@@ -26,14 +26,6 @@ def prepare(folder: Path | None, stack: str) -> list[Path]:
     except NotFoundError:
         pass
     return projects.init(start, projects.Wish(name=stack))
-
-
-def is_up(stack: Stack) -> bool:
-    """Whether the stack has been brought up before."""
-    try:
-        return bool(stack.outputs.endpoints)
-    except ProvisionError:
-        return False
 
 
 def trained(stack: Stack) -> tuple[training.Run, bool]:

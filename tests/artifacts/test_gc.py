@@ -32,8 +32,8 @@ def add_run(keep: Store, work: Store, spec: Spec, result: Result) -> Callable[..
         if state:
             runs.write_result(keep, result(run_id(number), state, ended=LONG_AGO))
         work.create(f"{layout.checkpoint(run_id(number), 7)}/state.bin", b"c" * 100)
-        work.create(layout.log_chunk(run_id(number), 0), b"l" * 10)
-        work.create(f"{layout.event_chunk(run_id(number), 0)}", b"e" * 5)
+        work.create(f"{layout.logs(run_id(number))}/00000000", b"l" * 10)
+        work.create(f"{layout.events(run_id(number))}/00000000.jsonl", b"e" * 5)
         return run_id(number)
 
     return add

@@ -145,11 +145,6 @@ class TestJourney:
         journey.trained(bench.stack)
         assert asked == ["start mnist"]
 
-    def test_whether_it_is_up(self, bench: StackBench) -> None:
-        assert journey.is_up(bench.stack)
-        bench.stack.outputs.endpoints.clear()
-        assert not journey.is_up(bench.stack)
-
 
 class TestEnding:
     def test_runs_at_work_are_seen_and_others_not(self, bench: StackBench) -> None:
