@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -68,8 +69,8 @@ def discard(path: Path, wanted: Mapping[str, str]) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     owner_note(path).unlink(missing_ok=True)
-    if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()  # once the other bucket is gone too; both may get here at once
 
 
 def _make(props: dict[str, Any]) -> dict[str, Any]:

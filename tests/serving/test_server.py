@@ -24,7 +24,7 @@ class TestReadiness:
         assert (answer.status, answer.json()["code"]) == (503, "no_deployment")
         assert "no_deployment" in answer.json()["error"]
         assert server.ask("GET", "/v1/models/scale").status == 404
-        assert bench.wait_report(lambda report: report.state == "empty").ready_workers == 1
+        bench.wait_report(lambda report: report.state == "empty" and report.ready_workers == 1)
 
     def test_the_first_deployment_is_followed_and_it_never_gets_unready(self, bench: Bench) -> None:
         server = bench.start()
