@@ -1,4 +1,5 @@
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from infra.local.dynamic import said
 from infra.local.storage import FolderProvider, check_named
 from skylift.errors import ConflictError, MachineError, NotFoundError
-from skylift.stack.local import LocalFolders, owner
+from skylift.stack.local import KINDS, LocalFolders, owner
 
 PROVIDER = FolderProvider()
 
@@ -95,3 +96,22 @@ def test_a_named_bucket_must_exist_and_is_not_touched(tmp_path: Path) -> None:
 
 def test_an_error_is_text_that_the_engine_room_reads_back() -> None:
     assert said(MachineError("no disk", hint="buy one")) == "MachineError: no disk\n  hint: buy one"
+
+
+def test_both_buckets_of_a_stack_may_be_deleted_at_once(tmp_path: Path) -> None:
+    folders = LocalFolders(tmp_path, "local")
+    for _ in range(50):
+        props = [
+            {
+                "path": str(folders.bucket(kind)),
+                "url": folders.bucket(kind).as_uri(),
+                "owner": {"project": "skylift", "stack": "local", "kind": kind},
+                "delete_data": True,
+            }
+            for kind in KINDS
+        ]
+        with ThreadPoolExecutor(2) as both:
+            for made in both.map(PROVIDER.create, props):
+                assert made.outs
+            assert list(both.map(lambda prop: PROVIDER.delete("id", prop), props)) == [None, None]
+        assert not folders.bucket("keep").parent.exists()
