@@ -12,9 +12,10 @@ import pulumi
 
 from skylift.errors import SkyliftError
 from skylift.stack import outputs as contract
-from skylift.stack.settings import Settings, from_pulumi
+from skylift.stack.settings import CLOUDS, Settings, from_pulumi
+from skylift.stack.settings import TARGETS as ALL_TARGETS
 
-TARGETS = {"local": "infra.local.target"}
+TARGETS = {target: f"infra.{CLOUDS[target]}.target" for target in ALL_TARGETS}
 """Where each target's room is. Only the one in use is imported: a cloud's SDK takes seconds."""
 
 

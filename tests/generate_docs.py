@@ -18,7 +18,9 @@ from pydantic.fields import FieldInfo
 
 from skylift.cli import cli
 from skylift.cli._group import SECTIONS
-from skylift.stack.settings import EndpointSettings, Settings
+from skylift.stack.settings import Settings
+from skylift.stack.settings.base import BucketUrl, Cidr, Duration, Email, ImageDigest, Name, Prefix, Tags
+from skylift.stack.settings.clouds import Principal
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -87,7 +89,7 @@ def settings() -> str:
     """docs/settings.md: every setting of a stack file."""
     parts = [
         "# Settings of a stack",
-        "Written by `python -m tests.generate_docs` from skylift/stack/settings.py; do not edit.",
+        "Written by `python -m tests.generate_docs` from skylift/stack/settings/; do not edit.",
         "A stack's settings stand in `stacks/Pulumi.<stack>.yaml` under `config:`. They are strict: an unknown key, a wrong type or a "
         "value out of range is refused before anything is touched, and every mistake of the file is listed at once.",
         EXAMPLE,
@@ -101,12 +103,16 @@ def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _rows(f"{prefix}{name}.", inner)
-        elif get_origin(inner) is dict:
-            yield f"| `{prefix}{name}` | endpoints by name | `default` with all defaults | {field.description} |"
-            yield from _rows(f"{prefix}{name}.NAME.", EndpointSettings)
+        elif get_origin(inner) is dict and issubclass(get_args(inner)[1], BaseModel):
+            yield f"| `{prefix}{name}` | {name} by name | `default` with all defaults | {field.description} |"
+            yield from _rows(f"{prefix}{name}.NAME.", get_args(inner)[1])
         else:
             default = (
-                "required" if field.is_required() else "none" if field.default is None else f"`{_yaml(field.default)}`"
+                "required"
+                if field.is_required()
+                else "none"
+                if field.default in (None, [], {})
+                else f"`{_yaml(field.default)}`"
             )
             yield f"| `{prefix}{name}` | {_takes(inner, field)} | {default} | {field.description} |"
 
@@ -115,20 +121,40 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+NAMED = {
+    BucketUrl: "URL",
+    Cidr: "range of addresses",
+    Duration: "hours or days, `12h`, `7d`",
+    Email: "e-mail address",
+    ImageDigest: "image by digest",
+    Name: "name",
+    Prefix: "2 to 16 of a-z 0-9 -",
+    Principal: "principal",
+    Tags: "texts by key",
+}
+
+
 def _takes(kind: Any, field: FieldInfo) -> str:
     origin = get_origin(kind)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(kind))
+        return ", ".join(f"`{_yaml(value)}`" for value in get_args(kind))
     if origin in (Union, types.UnionType):
         return _takes(next(one for one in get_args(kind) if one is not type(None)), field)
+    if origin is list:
+        return f"list of: {_takes(get_args(kind)[0], FieldInfo())}"
     if origin is Annotated:
-        return "URL"
+        return NAMED[kind]
+    if origin is dict:
+        return NAMED[Tags]
     words = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[kind]
-    low = [mark.ge for mark in field.metadata if isinstance(mark, annotated_types.Ge)]
+    low = [str(mark.ge) for mark in field.metadata if isinstance(mark, annotated_types.Ge)]
+    low += [f"more than {mark.gt}" for mark in field.metadata if isinstance(mark, annotated_types.Gt)]
     high = [mark.le for mark in field.metadata if isinstance(mark, annotated_types.Le)]
     longest = [mark.max_length for mark in field.metadata if isinstance(mark, annotated_types.MaxLen)]
     if low and high:
         return f"{words}, {low[0]} to {high[0]}"
+    if low:
+        return f"{words}, {low[0]}"
     return f"{words}, up to {longest[0]} letters" if longest else words
 
 

@@ -11,7 +11,7 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 from infra.local import supervisor
 from infra.local.dynamic import LocalProvider, own, said, told
 from skylift.stack.local import LocalFolders, ProcessRecord
-from skylift.stack.settings import EndpointSettings
+from skylift.stack.settings import LOCAL_FIELDS, EndpointSettings
 
 
 class SupervisorProvider(LocalProvider):
@@ -95,7 +95,7 @@ class Endpoint(pulumi.ComponentResource):
     ) -> None:
         super().__init__("skylift:local:Endpoint", name, {}, opts)
         inputs = {
-            **settings.model_dump(),
+            **settings.model_dump(include=set(LOCAL_FIELDS)),
             "name": name,
             "folder": str(folders.endpoint(name)),
             "keep": keep,
