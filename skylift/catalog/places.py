@@ -13,40 +13,38 @@ _GCP_ZONES = {"us-central1": "abcf", "us-east1": "bcd", "europe-west1": "bcd"}
 
 
 def regions(cloud: str, accelerator: str = "cpu") -> tuple[str, ...]:
-    """The regions of a cloud; with an accelerator, those known to have it (empty where no list is known)."""
-    if accelerator == "cpu":
-        return _regions(cloud)
-    return tuple(row["region"] for row in _availability(cloud, accelerator))
+    """The regions of a cloud that are not known to lack the accelerator."""
+    return tuple(region for region in _regions(cloud) if accelerator == "cpu" or _may_have(cloud, accelerator, region))
 
 
 def check_region(cloud: str, region: str, accelerator: str = "cpu", *, key: str = "region") -> None:
     """Refuses a region that does not exist or is known to lack the accelerator.
 
-    Where no complete list of an accelerator's regions is known, every region of the cloud passes.
+    Where nothing is known of an accelerator, every region of the cloud passes.
 
     Args:
         key: the setting that the error names.
 
     Raises:
-        InputError: with near misses, or with the regions that have the accelerator.
+        InputError: with near misses, or with the regions that may have the accelerator.
     """
-    if region not in _regions(cloud):
-        guess = nearest(region, _regions(cloud))
+    known = _regions(cloud)
+    if region not in known:
+        guess = nearest(region, known)
         raise InputError(
             f"{key}: {cloud} has no region {region!r}" + (f"; did you mean {guess!r}?" if guess else ""),
-            hint=f"set {key} to one of {', '.join(_shown(accelerator, cloud))}",
-            details={"key": key, "value": region, "known": list(_regions(cloud))},
+            hint=f"set {key} to one of {', '.join(regions(cloud, accelerator))}",
+            details={"key": key, "value": region, "known": list(known)},
         )
-    if accelerator == "cpu" or accelerator not in offered(cloud):
+    if accelerator == "cpu" or accelerator not in offered(cloud) or _may_have(cloud, accelerator, region):
         return
-    rows = _availability(cloud, accelerator)
-    having = [row["region"] for row in rows]
-    if rows and region not in having:
-        raise InputError(
-            f"{key}: {cloud} has no {accelerator} in {region} (list as of {rows[0]['dated']}, not checked against a cloud)",
-            hint=f"set {key} to one of {', '.join(having)}, or choose another accelerator",
-            details={"key": key, "value": region, "accelerator": accelerator, "regions": having},
-        )
+    having = regions(cloud, accelerator)
+    dated = _availability(cloud, accelerator)[0]["dated"]
+    raise InputError(
+        f"{key}: {cloud} has no {accelerator} in {region} (list as of {dated}; not checked against a cloud)",
+        hint=f"set {key} to one of {', '.join(having)}, or choose another accelerator",
+        details={"key": key, "value": region, "accelerator": accelerator, "regions": list(having)},
+    )
 
 
 def zones(cloud: str, region: str) -> tuple[str, ...]:
@@ -74,6 +72,7 @@ def _availability(cloud: str, accelerator: str) -> tuple[dict[str, str], ...]:
     return tuple(row for row in table("availability") if (row["cloud"], row["accelerator"]) == (cloud, accelerator))
 
 
-def _shown(accelerator: str, cloud: str) -> tuple[str, ...]:
-    having = regions(cloud, accelerator) if accelerator in offered(cloud) else ()
-    return having or _regions(cloud)
+def _may_have(cloud: str, accelerator: str, region: str) -> bool:
+    rows = _availability(cloud, accelerator)
+    said = {row["region"]: row["has"] for row in rows}
+    return said.get(region, "no" if "yes" in said.values() else "yes") == "yes"
