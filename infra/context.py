@@ -147,7 +147,8 @@ class Context:
 
     def _pool(self, name: str, pool: PoolSettings) -> PoolPlan:
         cloud = self.settings.cloud
-        named = tuple(catalog.shape(cloud, machine) for machine in pool.machines)
+        count = None if pool.accelerator == "cpu" else pool.count
+        named = tuple(catalog.shape(cloud, machine, pool.accelerator, count) for machine in pool.machines)
         return PoolPlan(
             name=name, settings=pool, shapes=named or (catalog.shapes(cloud, pool.accelerator, pool.count)[0],)
         )
@@ -155,7 +156,7 @@ class Context:
     def _endpoint(self, name: str, endpoint: EndpointSettings) -> EndpointPlan:
         cloud = self.settings.cloud
         shape = (
-            catalog.shape(cloud, endpoint.machine)
+            catalog.shape(cloud, endpoint.machine, endpoint.accelerator)
             if endpoint.machine
             else catalog.shapes(cloud, endpoint.accelerator)[0]
         )
