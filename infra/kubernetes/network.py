@@ -12,6 +12,16 @@ from infra.kubernetes.naming import SYSTEM
 from skylift.errors import InputError
 
 
+def require_cidr(cidr: str, what: str) -> None:
+    """Raises:
+    InputError: it is no network in CIDR notation.
+    """
+    try:
+        ipaddress.ip_network(cidr)
+    except ValueError as error:
+        raise InputError(f"{what}: {cidr!r} is no CIDR ({error})", hint="write it as 10.0.0.0/8") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Address:
     """One address that pods fetch their identity's tokens from.
@@ -81,16 +91,6 @@ def needed_outside(metadata: Sequence[Address]) -> list[_Egress]:
         _Egress(to=[_block(cidr) for cidr in _ANYWHERE], ports=[_Port(protocol="TCP", port=443)]),
         *(_Egress(to=[_block(a.cidr)], ports=[_Port(protocol="TCP", port=a.port)]) for a in metadata),
     ]
-
-
-def require_cidr(cidr: str, what: str) -> None:
-    """Raises:
-    InputError: it is no network in CIDR notation.
-    """
-    try:
-        ipaddress.ip_network(cidr)
-    except ValueError as error:
-        raise InputError(f"{what}: {cidr!r} is no CIDR ({error})", hint="write it as 10.0.0.0/8") from None
 
 
 def _component(name: str) -> dict[str, str]:

@@ -43,9 +43,14 @@ class Serving(pulumi.ComponentResource):
         self.url = self._address()
         self.register_outputs({"url": self.url})
 
-    def _metadata(self, name: str | None = None, **more: dict[str, str]) -> k8s.meta.v1.ObjectMetaArgs:
+    def _metadata(
+        self, name: str | None = None, annotations: dict[str, str] | None = None
+    ) -> k8s.meta.v1.ObjectMetaArgs:
         return k8s.meta.v1.ObjectMetaArgs(
-            name=name or self._endpoint, namespace=self._around.namespace, labels=self._labels, **more
+            name=name or self._endpoint,
+            namespace=self._around.namespace,
+            labels=self._labels,
+            annotations=annotations,
         )
 
     def _policy(self) -> None:
@@ -112,7 +117,7 @@ class Serving(pulumi.ComponentResource):
             # Keeps the caller's address, which the network policy judges by.
             external_traffic_policy="Local" if balanced else None,
         )
-        notes = dict(self._around.load_balancer) if args.exposure == "internal" else {}
+        notes = dict(self._around.load_balancer) if args.exposure == "internal" else None
         metadata = self._metadata(annotations=notes)
         return k8s.core.v1.Service(f"{self._name}-service", metadata=metadata, spec=spec, opts=self._child)
 
