@@ -87,7 +87,7 @@ class JobSet(pulumi.ComponentResource):
             api_version=found["apiVersion"],
             kind=found["kind"],
             metadata=metadata,
-            spec=found["spec"],
+            spec=_as_pulumi(found["spec"]),
             opts=self._child,
         )
 
@@ -127,3 +127,15 @@ class JobSet(pulumi.ComponentResource):
         spec = k8s.core.v1.ServiceSpecArgs(selector=controller.SELECTOR, ports=[port])
         metadata = self._inside("jobset-webhook-service")
         return k8s.core.v1.Service(f"{self._name}-webhook-service", metadata=metadata, spec=spec, opts=self._child)
+
+
+def _as_pulumi(schema: Any) -> Any:
+    """With `x_kubernetes_…` in the place of `x-kubernetes-…`: the names of Pulumi's schema, which its provider keeps in state and turns
+    back for the API server (pulumi/pulumi-kubernetes#2128, #3348)."""
+    if isinstance(schema, dict):
+        return {_name(key): _as_pulumi(value) for key, value in schema.items()}
+    return [_as_pulumi(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_") if key.startswith("x-kubernetes-") else key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 import pulumi_kubernetes as k8s
 
@@ -122,21 +124,25 @@ class Serving(pulumi.ComponentResource):
         return k8s.core.v1.Service(f"{self._name}-service", metadata=metadata, spec=spec, opts=self._child)
 
     def _address(self) -> pulumi.Output[str]:
-        scheme, balanced = self._args.scheme, self._args.exposure != "cluster"
-        inside = pulumi.Output.concat(scheme, "://", self._endpoint, ".", self._around.namespace, ".svc")
-        if not balanced:
-            return inside
-        return pulumi.Output.all(inside, self.service.status).apply(lambda both: _balanced(scheme, *both))
+        inside = pulumi.Output.concat(self._endpoint, ".", self._around.namespace, ".svc")
+        balanced = self._args.exposure != "cluster"
+        host = pulumi.Output.all(inside, self.service.status.apply(_balancer)).apply(_either) if balanced else inside
+        return pulumi.Output.concat(self._args.scheme, "://", host)
 
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def _balanced(scheme: str, inside: str, status: k8s.core.v1.outputs.ServiceStatus | None) -> str:
-    """The load balancer's address; the one inside the cluster until there is any."""
+def _balancer(status: k8s.core.v1.outputs.ServiceStatus | None) -> str | None:
+    """Host name or address of the load balancer."""
     entries = status.load_balancer.ingress if status is not None and status.load_balancer is not None else None
-    host = (entries[0].hostname or entries[0].ip) if entries else None
-    return f"{scheme}://{host}" if host else inside
+    return (entries[0].hostname or entries[0].ip) if entries else None
+
+
+def _either(hosts: Sequence[str | None]) -> str:
+    """The load balancer's; the one inside the cluster until there is any."""
+    inside, outside = hosts
+    return str(outside or inside)
 
 
 def _metric(args: ServingArgs) -> k8s.autoscaling.v2.MetricSpecArgs:

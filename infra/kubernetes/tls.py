@@ -65,6 +65,9 @@ def sidecar(image: str) -> k8s.core.v1.ContainerArgs:
             requests={"cpu": "50m", "memory": "64Mi"}, limits={"memory": "64Mi"}
         ),
         security_context=security,
+        # Until it listens the server does not start, and when it no longer does the pod takes no requests.
+        startup_probe=_listens(period=1, failures=60),
+        readiness_probe=_listens(period=5, failures=2),
         volume_mounts=[
             k8s.core.v1.VolumeMountArgs(name="tls", mount_path="/tls", read_only=True),
             k8s.core.v1.VolumeMountArgs(name="tls-configuration", mount_path="/configuration", read_only=True),
@@ -83,3 +86,8 @@ def volumes(endpoint: str, secret: str) -> list[k8s.core.v1.VolumeArgs]:
         ),
         k8s.core.v1.VolumeArgs(name="tls-tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="256Mi")),
     ]
+
+
+def _listens(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    socket = k8s.core.v1.TCPSocketActionArgs(port="https")
+    return k8s.core.v1.ProbeArgs(tcp_socket=socket, period_seconds=period, failure_threshold=failures)
