@@ -10,6 +10,8 @@
   + MachineError               6   this machine lacks something: a tool, disk, a port, a right on a folder
   + CredentialsError           7   not signed in, or not allowed
   + ProvisionError             8   the Pulumi engine could not finish
+    - QuotaError               8   the account's quota does not allow it
+    - CapacityError            8   the cloud has no such machine free
   + RunFailedError             9   the training run ended without a model
   + DeployError                10  a version was refused, or taken back
   + UnreachableError           11  a server or a bucket does not answer, or not in time
@@ -115,6 +117,18 @@ class ProvisionError(SkyliftError):
 
     exit_code = 8
     kind = "provision"
+
+
+class QuotaError(ProvisionError):
+    """The account may not have that many. Somebody must raise the quota; trying again does not help."""
+
+    kind = "quota"
+
+
+class CapacityError(ProvisionError):
+    """The cloud has none free. Another zone, machine or moment may help; a higher quota does not."""
+
+    kind = "capacity"
 
 
 class RunFailedError(SkyliftError):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,36 +17,66 @@ if TYPE_CHECKING:
 @click.option(
     "--delete-data", is_flag=True, help="Delete the stack's own buckets too, with every model, run and log in them."
 )
+@click.option(
+    "--compute",
+    "compute_only",
+    is_flag=True,
+    help="Keep what holds data: on clouds buckets, registry, keys and secrets.",
+)
 @yes_option
 @common
 @click.pass_context
 def command(
-    ctx: click.Context, stack_name: str | None, stack_flag: str | None, delete_data: bool, yes: bool, as_json: bool
+    ctx: click.Context,
+    stack_name: str | None,
+    stack_flag: str | None,
+    delete_data: bool,
+    compute_only: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Take STACK away: its runs are stopped, its processes end, its ports are free. Then look, and list what is left.
 
-    The two buckets stay unless the stack is `disposable` or --delete-data is given.
+    The two buckets stay unless the stack is `disposable` or --delete-data is given. On clouds a stack that is not `disposable` is
+    protected: --compute takes away what can be made again and keeps the data.
     """
+    if delete_data and compute_only:
+        raise click.UsageError("--delete-data and --compute exclude each other")
     from skylift.cli import _engine, _render
     from skylift.client import ending
     from skylift.errors import MachineError
 
     stack = open_stack(ctx, stack_name, stack_flag)
-    plan = ending.plan(stack)
-    goes = delete_data or plan.disposable
+    plan = ending.plan(stack, compute_only=compute_only)
+    goes = delete_data or (plan.disposable and not compute_only)
     confirm(_question(stack, plan, goes), yes=yes)
     with _engine.steps(f"taking {stack.name} down", quiet=as_json) as show:
-        ended = ending.down(stack, plan, delete_data=delete_data, on_event=show)
+        ended = ending.down(stack, plan, delete_data=delete_data, compute_only=compute_only, on_event=show)
     if as_json:
-        _render.print_json({**_engine.plain(ended.summary), "stopped_runs": ended.runs, "left": ended.left.to_dict()})
+        _render.print_json(
+            {
+                **_engine.plain(ended.summary),
+                "stopped_runs": ended.runs,
+                "left": ended.left.to_dict(),
+                "kept": ended.kept,
+            }
+        )
     else:
         click.echo(f"stack {stack.name}: {_engine.counted(ended.summary)} in {ended.summary.seconds:.1f} s")
         _show_left(stack, ended.left)
+        _show_kept(ended.kept)
     if not ended.left.clean:
         raise MachineError(
             f"something of stack {stack.name} is left: {ended.left.describe()}",
             hint=f"run `skylift down {stack.name}` again; what then stays is named with its process id",
         )
+
+
+def _show_kept(kept: Sequence[tuple[str, str]]) -> None:
+    from skylift.cli import _render
+
+    if kept:
+        _render.table(["~kept on the cloud", "name"], [(kind, name) for kind, name in kept])
 
 
 def _question(stack: Stack, plan: object, goes: bool) -> str:

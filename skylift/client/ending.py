@@ -10,6 +10,7 @@ from skylift.artifacts import runs
 from skylift.client import looking, training
 from skylift.client.stack import who
 from skylift.engine import Leftovers, OnEvent, Summary, delete_data, leftovers
+from skylift.engine.clouds import protected
 from skylift.engine.leftovers import LeftBucket
 from skylift.errors import ConflictError, NotFoundError, ProvisionError
 
@@ -22,7 +23,7 @@ STOP_LIMIT = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What `down` would touch: runs at work, and the stack's own buckets."""
+    """What `down` would touch: runs at work, and the stack's own buckets on this machine."""
 
     runs: tuple[str, ...]
     buckets: tuple[LeftBucket, ...]
@@ -31,28 +32,53 @@ class Plan:
 
 @dataclass(frozen=True)
 class Ended:
+    """How `down` ended.
+
+    Args:
+        kept: type and name of what is still in state: what is protected, after `--compute`.
+    """
+
     summary: Summary
     runs: tuple[str, ...]
     left: Leftovers
+    kept: tuple[tuple[str, str], ...] = ()
 
 
-def plan(stack: Stack) -> Plan:
-    """What is there to be taken away."""
+def plan(stack: Stack, *, compute_only: bool = False) -> Plan:
+    """What is there to be taken away.
+
+    Raises:
+        ConflictError: the stack lives on a cloud and its data is protected.
+    """
     disposable = stack.project.unchecked(stack.name).get("disposable") is True
+    if _is_on_a_cloud(stack) and not (disposable or compute_only) and stack.engine.exists():
+        raise protected(stack.name)
+    if compute_only and disposable and not _is_on_a_cloud(stack):
+        raise ConflictError(
+            f"stack {stack.name!r} is disposable: its folders go with it",
+            hint=f"set `skylift:disposable: false` in {stack.project.stack_file(stack.name)}, run `skylift up {stack.name}`, then this again",
+        )
     return Plan(_at_work(stack), leftovers(stack.project, stack.name).buckets, disposable)
 
 
-def down(stack: Stack, plan: Plan, *, delete_data: bool, on_event: OnEvent | None = None) -> Ended:
+def _is_on_a_cloud(stack: Stack) -> bool:
+    return stack.project.unchecked(stack.name).get("target") not in (None, "local")
+
+
+def down(
+    stack: Stack, plan: Plan, *, delete_data: bool, compute_only: bool = False, on_event: OnEvent | None = None
+) -> Ended:
     """Stop the runs, destroy what Pulumi made, delete the data if that was asked, and look at what is left.
 
     Raises:
         ConflictError: a run does not stop.
     """
     _stop(stack, plan.runs)
-    summary = stack.engine.destroy(on_event)
+    summary = stack.engine.destroy(on_event, compute_only=compute_only)
     if delete_data:
         _delete_data(stack)
-    return Ended(summary, plan.runs, leftovers(stack.project, stack.name))
+    kept = tuple(stack.engine.resources()) if _is_on_a_cloud(stack) else ()
+    return Ended(summary, plan.runs, leftovers(stack.project, stack.name), kept)
 
 
 def _delete_data(stack: Stack) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from skylift import errors
+from skylift.engine.clouds import cloud_failure
 from skylift.errors import ConflictError, CredentialsError, MachineError, NotFoundError, ProvisionError, SkyliftError
 
 _KINDS: dict[str, type[SkyliftError]] = {
@@ -71,7 +72,7 @@ def failure(stack: str, verb: str, messages: Sequence[str], stderr: str, log: st
         if match:
             return _ours(match[1], match[2], stack)
     for text in texts:
-        known = _known(text, stack)
+        known = _known(text, stack) or cloud_failure(" ".join(_without_frames(text)), stack)
         if known is not None:
             return known
     lines = _essential(texts)

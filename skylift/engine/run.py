@@ -84,11 +84,30 @@ class Engine:
         how = ["--preview-only"] if preview_only else ["--yes", "--skip-preview"]
         return self._operate("refresh", ["refresh", *how], on_event)
 
-    def destroy(self, on_event: OnEvent | None = None) -> Summary:
-        """Remove everything the stack made; its own buckets' contents only if the stack is disposable. See also delete_data."""
+    def destroy(self, on_event: OnEvent | None = None, *, compute_only: bool = False) -> Summary:
+        """Remove everything the stack made; its own buckets' contents only if the stack is disposable. See also delete_data.
+
+        Args:
+            compute_only: leave what is protected, and what that needs.
+        """
         if not self.exists():
             return Summary()
-        return self._operate("destroy", ["destroy", "--yes", "--skip-preview"], on_event)
+        kept = ["--exclude-protected"] if compute_only else []
+        return self._operate("destroy", ["destroy", "--yes", "--skip-preview", *kept], on_event)
+
+    def resources(self) -> list[tuple[str, str]]:
+        """Type and name of everything that stands in state, without components and providers."""
+        if not self.exists():
+            return []
+        done = self._plain(["stack", "export", "--stack", self.stack])
+        if done.returncode != 0:
+            raise failures.failure(self.stack, "export", [], done.stderr, "")
+        found = json.loads(done.stdout)["deployment"].get("resources") or []
+        return [
+            (one["type"], one["urn"].rpartition("::")[2])
+            for one in found
+            if one.get("custom") and not one["type"].startswith("pulumi:providers:")
+        ]
 
     # looking
 

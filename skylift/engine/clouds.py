@@ -1,0 +1,123 @@
+"""What clouds and their Pulumi providers say when they refuse, turned into errors of ours with the fix.
+
+The texts are those of the providers (pulumi-aws 7, pulumi-gcp 10, pulumi-azure-native 3) and of the services' APIs; quota and capacity
+are told apart, because only one of them is mended by asking for more.
+"""
+
+from __future__ import annotations
+
+import re
+
+from skylift.errors import CapacityError, ConflictError, CredentialsError, ProvisionError, QuotaError, SkyliftError
+
+_URN = re.compile(r"urn:pulumi:[^\s'\"]+::([\w-]+:[\w/.-]+:\w+|[\w$:./-]+)::([\w.-]+)")
+
+_SIGN_IN = (
+    (
+        r"No valid credential sources found|unable to validate AWS credentials|NoCredentialProviders"
+        r"|Invalid credentials configured",
+        "no AWS credentials were found",
+        "sign in: `aws sso login`, or set AWS_PROFILE; `aws sts get-caller-identity` shows who you are",
+    ),
+    (
+        r"ExpiredToken|security token included in the request is expired|token has expired and refresh failed",
+        "the AWS credentials have expired",
+        "sign in again: `aws sso login`",
+    ),
+    (
+        r"could not find default credentials|no credentials loaded for the Google Cloud",
+        "no Google credentials were found",
+        "sign in: `gcloud auth application-default login`",
+    ),
+    (
+        r"invalid_grant|invalid_rapt|Reauthentication (?:is )?(?:needed|failed)",
+        "the Google credentials have expired",
+        "sign in again: `gcloud auth application-default login`",
+    ),
+    (
+        r"AADSTS700082|AADSTS50173|AADSTS70043|refresh token has expired|ExpiredAuthenticationToken",
+        "the Azure credentials have expired",
+        "sign in again: `az login`",
+    ),
+    (
+        r"[Pp]lease run 'az login'|obtain a token.*[Aa]zure|could not configure AzureCli|DefaultAzureCredential",
+        "no Azure credentials were found",
+        "sign in: `az login`, then `az account set --subscription ACCOUNT`",
+    ),
+)
+_QUOTA = re.compile(
+    r"VcpuLimitExceeded|MaxSpotInstanceCountExceeded|ResourceLimitExceeded|QUOTA_EXCEEDED|quotaExceeded|QuotaExceeded"
+    r"|OutOfQuota|exceed(?:ing|ed|s)? (?:approved )?[\w ]*[Qq]uota|Quota '[\w-]+' exceeded|LimitExceededException"
+)
+_CAPACITY = re.compile(
+    r"InsufficientInstanceCapacity|InsufficientCapacity|CapacityError|ZONE_RESOURCE_POOL_EXHAUSTED|stockout|SkuNotAvailable"
+    r"|AllocationFailed|ZonalAllocationFailed|OverconstrainedAllocationRequest|OutOfCapacity"
+)
+_DENIED = re.compile(
+    r"AccessDenied|UnauthorizedOperation|is not authorized to perform|AuthorizationFailed|PERMISSION_DENIED"
+    r"|Required '[\w.]+' permission|does not have authorization|Permission '?[\w.]+'? denied|Error 403"
+)
+_THROTTLED = re.compile(
+    r"Throttling|Rate exceeded|rateLimitExceeded|RATE_LIMIT_EXCEEDED|TooManyRequests|RequestLimitExceeded"
+)
+_PROTECTED = re.compile(r"(?:cannot be deleted|refusing to delete).{0,200}?protect", re.DOTALL)
+
+
+def cloud_failure(text: str, stack: str) -> SkyliftError | None:
+    """The error for what a cloud said, or None if it is none of the known kinds."""
+    details = {"stack": stack, "said": text[:2000]}
+    for pattern, message, hint in _SIGN_IN:
+        if re.search(pattern, text):
+            return CredentialsError(f"{message}: {_short(text)}", hint=hint, details=details)
+    if _PROTECTED.search(text):
+        return protected(stack, _resource(text))
+    if _QUOTA.search(text):
+        return QuotaError(
+            f"the account's quota does not allow it: {_short(text)}",
+            hint="raise the quota that is named, choose another region, or set `accelerator: cpu`; then `skylift up` goes on",
+            details=details,
+        )
+    if _CAPACITY.search(text):
+        return CapacityError(
+            f"the cloud has none of these machines free: {_short(text)}",
+            hint="give more `zones` or `machines` in the stack's settings, or try again later; a higher quota does not help",
+            details=details,
+        )
+    if _DENIED.search(text):
+        return CredentialsError(
+            f"not allowed: {_short(text)}",
+            hint=f"`skylift permissions {stack} --as up` prints the rights that `up` needs; give them to whoever runs it",
+            details=details,
+        )
+    if _THROTTLED.search(text):
+        return ProvisionError(
+            f"the cloud asks for fewer calls: {_short(text)}",
+            hint=f"run `skylift up {stack}` again; it goes on where it stopped",
+            details=details,
+        )
+    return None
+
+
+def protected(stack: str, resource: str = "") -> ConflictError:
+    """The error for a `down` that would take data away."""
+    what = f"{resource} holds" if resource else "its buckets, registry and keys hold"
+    return ConflictError(
+        f"stack {stack!r} is protected: {what} what cannot be made again",
+        hint=f"`skylift down {stack} --compute` takes away everything else; to delete the data too, set `skylift:disposable: true` in "
+        f"stacks/Pulumi.{stack}.yaml, run `skylift up {stack}`, then `skylift down {stack}`",
+        details={"stack": stack},
+    )
+
+
+def _resource(text: str) -> str:
+    found = _URN.search(text)
+    return found[2] if found else ""
+
+
+def _short(text: str) -> str:
+    """The cloud's own sentence, without the engine's frame around it."""
+    clean = re.sub(r"\s+", " ", text).strip()
+    clean = re.sub(
+        r"^(?:\w+ (?:urn:\S+ )?failed:? ?|creating urn:\S+:? |1 error occurred: \* |error: |rpc error: )+", "", clean
+    )
+    return clean if len(clean) <= 400 else clean[:400] + "…"
