@@ -25,6 +25,9 @@ ACCOUNTS = {
     "azure": (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "an Azure subscription id"),
 }
 
+LONG = 160
+"""A hint with more letters lists everything there is, which drowns the other mistakes."""
+
 SCHEMES = {"local": ("file",), "aws": ("s3",), "gcp": ("gs",), "azure": ("az",)}
 
 
@@ -187,11 +190,22 @@ def _machines(settings: Settings) -> Found:
     for at, accelerator, count, machines in wanted:
         key = f"{at}.accelerator"
         yield from _refused(key, accelerator, partial(catalog.shapes, settings.cloud, accelerator, count))
-        if settings.region is not None:
-            look = partial(catalog.check_region, settings.cloud, settings.region, accelerator, key="region")
-            yield from _refused(key, accelerator, look)
         for machine in machines:
             yield from _machine(settings, at, accelerator, count, machine)
+
+
+def _region(settings: Settings) -> Found:
+    """The region against the catalog: one mistake for an unknown one, else one for each accelerator that it lacks."""
+    if settings.region is None:
+        return
+    sections = (*settings.pools.values(), *settings.endpoints.values())
+    said: set[str] = set()
+    for accelerator in sorted({section.accelerator for section in sections}):
+        look = partial(catalog.check_region, settings.cloud, settings.region, accelerator, key="region")
+        for key, given, problem in _refused("region", settings.region, look):
+            if problem not in said:
+                yield key, given, problem
+            said.add(problem)
 
 
 def _machine(settings: Settings, at: str, accelerator: str, count: int, machine: str) -> Found:
@@ -210,9 +224,10 @@ def _refused(key: str, given: object, look: Callable[[], Any]) -> Found:
 
 
 def _sentence(error: SkyliftError) -> str:
-    return f"is refused: {error.message}" + (f" ({error.hint})" if error.hint else "")
+    message = error.message.removeprefix("region: ")
+    return f"is refused: {message}" + (f" ({error.hint})" if error.hint and len(error.hint) < LONG else "")
 
 
 CHECKS = (_endpoints, _buckets)
 LOCAL_CHECKS = (_ports, _local_only)
-CLOUD_CHECKS = (_place, _without_meaning, _network, _exposure, _replicas, _pools, _access, _machines)
+CLOUD_CHECKS = (_place, _without_meaning, _network, _exposure, _replicas, _pools, _access, _region, _machines)
