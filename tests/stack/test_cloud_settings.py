@@ -44,7 +44,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("ec2", {"account": "12345"}, "account", "12 digits"),
     ("gce", {"account": "Vision"}, "account", "project id"),
     ("aks", {"account": "mine"}, "account", "subscription id"),
-    ("ec2", {"region": "us-esat-1"}, "region", "us-east-1"),
+    ("ec2", {"region": "us-esat-1"}, "region", "did you mean"),
     ("gce", {"region": "us-west4", "pools": {"p": {"accelerator": "A100-80GB"}}}, "region", "has no A100-80GB"),
     ("azure-vm", {"pools": {"default": {"accelerator": "L4"}}}, "pools.default.accelerator", "T4"),
     (
