@@ -198,9 +198,10 @@ def _region(settings: Settings) -> Found:
     """The region against the catalog: one mistake for an unknown one, else one for each accelerator that it lacks."""
     if settings.region is None:
         return
-    sections = (*settings.pools.values(), *settings.endpoints.values())
+    wanted = {pool.accelerator for pool in settings.pools.values()}
+    wanted |= {endpoint.accelerator for endpoint in settings.endpoints.values()}
     said: set[str] = set()
-    for accelerator in sorted({section.accelerator for section in sections}):
+    for accelerator in sorted(wanted):
         look = partial(catalog.check_region, settings.cloud, settings.region, accelerator, key="region")
         for key, given, problem in _refused("region", settings.region, look):
             if problem not in said:
