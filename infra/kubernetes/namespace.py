@@ -9,7 +9,7 @@ from typing import get_args
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra.kubernetes import access, network
+from infra.kubernetes import access, network, runs
 from infra.kubernetes.naming import GPU, Role, label_value, labels, require_name
 from skylift.errors import InputError
 
@@ -80,8 +80,8 @@ class Namespace(pulumi.ComponentResource):
     quota. Pod Security `restricted` is enforced, audited and warned of. Costs nothing. `down` removes it with all that is in it,
     running jobs too.
 
-    Pods of runs carry the label `app.kubernetes.io/component: training`, which opens their network, and name requests and limits of
-    memory, which the quota counts; what names none gets the small defaults of the limit range.
+    Jobs run as training and nobody else. Pods of runs carry the label `app.kubernetes.io/component: training`, which opens their
+    network, and name requests and limits of memory, which the quota counts; what names none gets the small ones of the limit range.
     """
 
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -95,6 +95,7 @@ class Namespace(pulumi.ComponentResource):
         self._policies()
         self.accounts: dict[Role, pulumi.Output[str]] = {role: self._account(role) for role in get_args(Role)}
         self._grants()
+        runs.hold_to_training(name, self.namespace, self._labels, self._child)
         self.register_outputs({"namespace": self.namespace, "accounts": self.accounts})
 
     def _metadata(self) -> k8s.meta.v1.ObjectMetaArgs:
