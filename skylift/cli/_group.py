@@ -17,6 +17,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "quickstart": "From nothing to a predicted digit, on this machine.",
         "doctor": "Show what this machine has and lacks, with a fix for each gap.",
         "init": "Write a new stack file, and a project if there is none.",
+        "bootstrap": "Make the bucket and key for state that a team shares.",
         "env": "Print a shell's settings so that plain `pulumi` works on a stack.",
         "completion": "Print the script that completes commands in your shell.",
     },
@@ -26,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "refresh": "Compare a stack's state with what really exists.",
         "status": "Show a stack: buckets, endpoints, runs, drift.",
         "down": "Take a stack away and prove that nothing is left.",
+        "permissions": "Print the exact rights that somebody needs for a stack.",
     },
     "Training": {
         "recipes": "List what can be trained, and its hyperparameters.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from skylift import __version__, assets
+from skylift.client import bootstrap, cloud_stacks
 from skylift.errors import ConflictError, InputError, MachineError, NotFoundError
 from skylift.files import write_whole
 from skylift.stack import settings
@@ -33,13 +34,19 @@ skylift[train,serve,serve-tensorflow]=={__version__}
 
 @dataclass(frozen=True)
 class Wish:
-    """What a new stack should be. `port` None means PORT if it is free, else any free one."""
+    """What a new stack should be. `port` None means PORT if it is free, else any free one; it is for target `local`, as region,
+    account and stage are for the others. `backend` and `secrets_provider` are where Pulumi keeps state and by what it encrypts it."""
 
     name: str = "local"
     target: str = "local"
     port: int | None = None
     owner: str | None = None
     is_disposable: bool = False
+    region: str | None = None
+    account: str | None = None
+    stage: str | None = None
+    backend: str | None = None
+    secrets_provider: str | None = None
 
 
 def init(folder: Path, wish: Wish) -> list[Path]:
@@ -50,7 +57,7 @@ def init(folder: Path, wish: Wish) -> list[Path]:
 
     Raises:
         ConflictError: the stack has a file already, or the folder holds another Pulumi project or program.
-        InputError: the name or a setting is not allowed.
+        InputError: the name, a setting, the backend or the secrets provider is not allowed.
         MachineError: the folder cannot be written.
     """
     try:
@@ -59,11 +66,21 @@ def init(folder: Path, wish: Wish) -> list[Path]:
         project, is_new = Project(folder.resolve()), True
         _refuse_others(project.root)
     path = _stack_file(project, wish.name)
-    config = _config(project, wish)
+    cloud_stacks.check_state(wish.backend, wish.secrets_provider)
+    on_cloud = settings.CLOUDS.get(wish.target, "local") != "local"
+    text = cloud_stacks.text(wish) if on_cloud else _local_text(project, wish)
+    config = yaml.safe_load(text)["config"]
     settings.check({key.partition(":")[2]: value for key, value in config.items()}, str(path))
     written = _make_project(project.root) if is_new else []
-    head = f"# The stack {wish.name}. stacks/Pulumi.example-{wish.target}.yaml explains every setting.\n"
-    return [*written, _write(path, head + yaml.safe_dump({"config": config}, sort_keys=False))]
+    return [*written, _write(path, text)]
+
+
+def with_bootstrapped(folder: Path, wish: Wish) -> Wish:
+    """The wish with backend and secrets provider that `bootstrap` made for its account, where it names none itself."""
+    made = bootstrap.known(folder, settings.CLOUDS[wish.target], wish.account or "", wish.region or "")
+    if made is None or wish.backend is not None:
+        return wish
+    return replace(wish, backend=made.backend, secrets_provider=wish.secrets_provider or made.secrets_provider)
 
 
 def _stack_file(project: Project, name: str) -> Path:
@@ -92,11 +109,18 @@ def _make_project(root: Path) -> list[Path]:
     return [_write(root / name, text) for name, text in texts.items() if not (root / name).exists()]
 
 
+def _local_text(project: Project, wish: Wish) -> str:
+    head = f"# The stack {wish.name}. stacks/Pulumi.example-local.yaml explains every setting.\n"
+    document: dict[str, object] = {"secretsprovider": wish.secrets_provider} if wish.secrets_provider else {}
+    return head + yaml.safe_dump({**document, "config": _config(project, wish)}, sort_keys=False, width=10_000)
+
+
 def _config(project: Project, wish: Wish) -> dict[str, object]:
     port = wish.port if wish.port is not None else _port(project)
     config: dict[str, object] = {"skylift:target": wish.target}
-    if wish.owner:
-        config["skylift:owner"] = wish.owner
+    for key in ("region", "account", "stage", "backend", "owner"):
+        if getattr(wish, key):
+            config[f"skylift:{key}"] = getattr(wish, key)
     if wish.is_disposable:
         config["skylift:disposable"] = True
     config["skylift:endpoints"] = {"default": {"port": port}}

@@ -149,7 +149,9 @@ class Engine:
         if self.exists():
             return
         self.project.require(self.stack)
-        done = self._plain(["stack", "init", "--no-select", self.stack])
+        provider = self.project.secrets_provider(self.stack)
+        by = ["--secrets-provider", provider] if provider else []
+        done = self._plain(["stack", "init", "--no-select", self.stack, *by])
         if done.returncode != 0 and "already exists" not in done.stderr:
             raise failures.failure(self.stack, "stack init", [], done.stderr, "")
 

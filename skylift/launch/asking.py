@@ -1,4 +1,4 @@
-"""Asking the training program something: it answers in JSON, and its errors become ours again."""
+"""Asking a program of another room something: it answers in JSON, and its errors become ours again."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ def ask_training(arguments: Sequence[str]) -> Any:
         SkyliftError: of the kind that the program met, with its message, hint and details.
         MachineError: it could not start, or ended without a word.
     """
-    command = [sys.executable, "-P", "-m", "training", *arguments, "--json"]
+    return ask("training", [*arguments, "--json"])
+
+
+def ask(module: str, arguments: Sequence[str]) -> Any:
+    """What `python -P -m MODULE ARGUMENTS` prints. Raises like ask_training."""
+    command = [sys.executable, "-P", "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
-        raise _error(done.stdout) or _silent(done)
+        raise _error(done.stdout) or _silent(done, module)
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise _silent(done) from None
+        raise _silent(done, module) from None
 
 
 def _error(printed: str) -> SkyliftError | None:
@@ -48,13 +53,13 @@ def _classes(base: type[SkyliftError]) -> list[type[SkyliftError]]:
     return [base] + [each for child in base.__subclasses__() for each in _classes(child)]
 
 
-def _silent(done: subprocess.CompletedProcess[str]) -> MachineError:
+def _silent(done: subprocess.CompletedProcess[str], module: str) -> MachineError:
     if done.returncode < 0:
         return MachineError(
-            f"the training program was ended by signal {-done.returncode}",
+            f"the {module} program was ended by signal {-done.returncode}",
             hint="where memory ran out, close other programs or use a larger machine",
         )
     last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
     return MachineError(
-        f"the training program cannot do it: {last}", hint="`skylift doctor` shows what this machine lacks"
+        f"the {module} program cannot do it: {last}", hint="`skylift doctor` shows what this machine lacks"
     )

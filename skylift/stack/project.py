@@ -110,6 +110,16 @@ class Project:
 
     # Pulumi's state and passphrase
 
+    def secrets_provider(self, stack: str) -> str | None:
+        """What encrypts secrets in the stack's state, as its file says beside `config:`; None means the passphrase.
+
+        Raises:
+            NotFoundError: there is no such stack.
+            SettingsError: the file is no YAML.
+        """
+        named = _document(self.require(stack)).get("secretsprovider")
+        return named if isinstance(named, str) and named else None
+
     @property
     def state_folder(self) -> Path:
         return self.root / ".skylift" / "state"
@@ -165,14 +175,18 @@ def _project_name(path: Path) -> str | None:
 
 def _raw_config(path: Path) -> dict[str, Any]:
     """The `config:` section unchecked, for what is needed before (or without) checking all settings."""
+    config = _document(path).get("config")
+    return config if isinstance(config, dict) else {}
+
+
+def _document(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} cannot be read: {' '.join(str(error).split())}", hint="mend the file") from None
-    config = document.get("config") if isinstance(document, dict) else None
-    return config if isinstance(config, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _login(environ: Mapping[str, str]) -> str | None:
