@@ -1,0 +1,233 @@
+"""Who may do what of a stack on Google Cloud, as data. access.py makes it real, `skylift permissions` prints it.
+
+Conditions compare the names of objects, so both buckets need uniform access. To list a bucket is one right over the whole of it at
+Google: who may read a part sees the names of the rest. docs/permissions.md is generated from here. Not checked against a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.context import Context
+from infra.gcp import names
+from infra.gcp.grants_runs import runs
+from infra.gcp.grants_up import up
+from infra.grants import Grant, Who
+
+READ = "roles/storage.objectViewer"
+LIST = "roles/storage.legacyBucketReader"
+CREATE = "roles/storage.objectCreator"  # without storage.objects.delete, which overwriting needs: create-only
+WRITE = "roles/storage.objectUser"
+DELETE = ("storage.objects.delete",)
+"""https://cloud.google.com/storage/docs/access-control/iam-roles"""
+
+
+def grants(context: Context) -> tuple[Grant, ...]:
+    """Every right that the stack gives or needs. Pure: from the settings alone."""
+    there = {*names.wanted(context), "up", "caller"}
+    given = (*_people(context), *_programs(context), *runs(context), *up(context))
+    return tuple(grant for grant in given if grant.who in there)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomRole:
+    who: Who
+    permissions: tuple[str, ...]
+
+
+def document(context: Context, who: Who) -> dict[str, Any]:
+    """The rights of one identity: the custom roles to make, and the bindings of roles to resources."""
+    mine = [grant for grant in grants(context) if grant.who == who]
+    made = custom_roles(context)
+    bindings = [
+        {"role": role, "resource": root} | ({"condition": dict(grant.condition)} if grant.condition else {})
+        for grant in mine
+        for role in roles_of(context, grant, made)
+        for root in roots(grant)
+    ]
+    roles = [
+        {"name": role_name(context, one), "includedPermissions": list(role.permissions)}
+        for one, role in made.items()
+        if role.who == who
+    ]
+    return {"roles": roles, "bindings": bindings}
+
+
+def roles_of(context: Context, grant: Grant, made: Mapping[str, CustomRole]) -> tuple[str, ...]:
+    """The roles that make a grant: predefined ones, and the custom one that holds its permissions."""
+    roles = tuple(action for action in grant.actions if action.startswith("roles/"))
+    if not permissions(grant):
+        return roles
+    wanted = CustomRole(who=grant.who, permissions=permissions(grant))
+    return (*roles, role_name(context, next(one for one, role in made.items() if role == wanted)))
+
+
+def custom_roles(context: Context) -> dict[str, CustomRole]:
+    """The stack's custom roles by id. `_2` where one identity needs two roles of the same service."""
+    made: dict[str, CustomRole] = {}
+    for grant in grants(context):
+        if not permissions(grant):
+            continue
+        role = CustomRole(who=grant.who, permissions=permissions(grant))
+        plain = names.role_id(context, grant.who, role.permissions[0].partition(".")[0])
+        same = [other for one, other in made.items() if one.startswith(plain)]
+        if role not in same:
+            made[f"{plain}_{len(same) + 1}" if same else plain] = role
+    return made
+
+
+def role_name(context: Context, identifier: str) -> str:
+    return f"{names.project(context)}/roles/{identifier}"
+
+
+def permissions(grant: Grant) -> tuple[str, ...]:
+    """Those of its actions that are no predefined role."""
+    return tuple(sorted(action for action in grant.actions if not action.startswith("roles/")))
+
+
+def roots(grant: Grant) -> tuple[str, ...]:
+    """The resources whose policies hold the grant: of objects their bucket."""
+    return tuple(dict.fromkeys(one.partition("/objects/")[0] for one in grant.on))
+
+
+def under(place: names.Place, *prefixes: str, end: str = "") -> dict[str, Any]:
+    """`on` and `condition` of a grant over the objects under prefixes, or of those names under a prefix that end so."""
+    starts = [place.objects(prefix) for prefix in prefixes]
+    expression = " || ".join(f'resource.name.startsWith("{start}")' for start in starts)
+    if end:
+        expression = f'{expression} && resource.name.endsWith("{end}")'
+    title = " ".join(prefix.rstrip("/") for prefix in prefixes) + end
+    return {
+        "on": tuple(f"{start}*{end}" for start in starts),
+        "condition": {"title": title, "expression": expression},
+    }
+
+
+def _people(context: Context) -> Iterator[Grant]:
+    keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
+    made = ("datasets/", "code/", "runs/", "runs-index/")
+    yield Grant(who="launcher", what="record datasets, code and runs", actions=(CREATE,), **under(keep, *made))
+    yield Grant(
+        who="launcher", what="read records and models", actions=(READ,), **under(keep, *made, "models/", "endpoints/")
+    )
+    yield Grant(who="launcher", what="cancel runs and tell their state", actions=(WRITE,), **under(work, "live/"))
+    yield Grant(
+        who="launcher",
+        what="follow runs",
+        actions=(READ,),
+        **under(work, "events/", "logs/", "checkpoints/", "replicas/"),
+    )
+    yield Grant(
+        who="releaser",
+        what="record deployments",
+        actions=(CREATE,),
+        **under(keep, *_of_endpoints(context, "deployments")),
+    )
+    yield Grant(
+        who="releaser",
+        what="move the pointer of an endpoint",
+        actions=(WRITE,),
+        **under(keep, "endpoints/", end="/current.json"),
+    )
+    yield Grant(
+        who="releaser", what="read models and releases", actions=(READ,), **under(keep, "models/", "endpoints/")
+    )
+    yield Grant(who="releaser", what="see what replicas serve", actions=(READ,), **under(work, "replicas/"))
+    yield Grant(
+        who="approver", what="record approvals", actions=(CREATE,), **under(keep, *_of_endpoints(context, "approvals"))
+    )
+    yield Grant(
+        who="approver", what="read models and releases", actions=(READ,), **under(keep, "models/", "endpoints/")
+    )
+    yield from _custodian(keep, work)
+    yield from _lists(keep, work, ("launcher", "releaser", "approver", "custodian"))
+
+
+def _custodian(keep: names.Place, work: names.Place) -> Iterator[Grant]:
+    kept = ("datasets/", "code/", "runs/", "runs-index/", "models/")
+    passing = ("live/", "events/", "logs/", "checkpoints/", "replicas/", "samples/")
+    yield Grant(who="custodian", what="delete models, datasets and runs", actions=DELETE, **under(keep, *kept))
+    yield Grant(who="custodian", what="delete what runs left", actions=DELETE, **under(work, *passing))
+    yield Grant(
+        who="custodian",
+        what="see what is deployed before deleting",
+        actions=(READ,),
+        **under(keep, *kept, "endpoints/"),
+    )
+    yield Grant(who="custodian", what="see what runs left", actions=(READ,), **under(work, *passing))
+
+
+def _programs(context: Context) -> Iterator[Grant]:
+    keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
+    yield Grant(
+        who="training", what="read data, code, runs and models", actions=(READ,),
+        **under(keep, "datasets/", "code/", "runs/", "models/"),
+    )  # fmt: skip
+    yield Grant(who="training", what="record models and results", actions=(CREATE,), **under(keep, "models/", "runs/"))
+    yield Grant(
+        who="training", what="write state, events, logs and checkpoints", actions=(WRITE,),
+        **under(work, "live/", "events/", "logs/", "checkpoints/"),
+    )  # fmt: skip
+    yield Grant(
+        who="serving", what="read models and deployments", actions=(READ,), **under(keep, "models/", "endpoints/")
+    )
+    yield Grant(
+        who="serving", what="veto deployments", actions=(CREATE,), **under(keep, *_of_endpoints(context, "vetoes"))
+    )
+    yield Grant(who="serving", what="tell what it serves", actions=(WRITE,), **under(work, "replicas/", "samples/"))
+    yield Grant(who="host", what="read the run it was started for", actions=(READ,), **under(keep, "runs/"))
+    yield Grant(who="host", what="tell the state of its machine", actions=(WRITE,), **under(work, "live/", "logs/"))
+    yield from _lists(keep, work, ("training", "serving", "host"))
+    yield from _secrets(context)
+    yield from _services(context)
+
+
+def _lists(keep: names.Place, work: names.Place, identities: Iterable[Who]) -> Iterator[Grant]:
+    for who in identities:
+        yield Grant(
+            who=who,
+            what="list both buckets, which Google grants as a whole only",
+            actions=(LIST,),
+            on=(keep.resource, work.resource),
+            wide="storage.objects.list is a right over a bucket: https://cloud.google.com/storage/docs/access-control/iam-permissions",
+        )
+
+
+def _secrets(context: Context) -> Iterator[Grant]:
+    for name, identifier in names.secrets(context).items():
+        yield Grant(
+            who="serving" if name.startswith("api-keys-") else "training",
+            what=f"read the entry {name}",
+            actions=("roles/secretmanager.secretAccessor",),
+            on=(names.secret_resource(context, identifier),),
+        )
+
+
+def _services(context: Context) -> Iterator[Grant]:
+    logs: tuple[Who, ...] = ("training", "serving", "host", "reaper")
+    for who in logs:
+        yield Grant(
+            who=who,
+            what="write logs and metrics",
+            actions=("roles/logging.logWriter", "roles/monitoring.metricWriter"),
+            on=(names.project(context),),
+            wide="both are granted on projects only",
+        )
+    for who in _pulling(context):
+        yield Grant(
+            who=who,
+            what="pull the two images",
+            actions=("roles/artifactregistry.reader",),
+            on=(names.repository(context),),
+        )
+
+
+def _pulling(context: Context) -> tuple[Who, ...]:
+    """Who pulls images: machines, nodes of a cluster; for Vertex AI its own agent, which has a role in its project."""
+    by_kind: dict[str, tuple[Who, ...]] = {"vm": ("host", "serving"), "cluster": ("nodes",), "managed": ()}
+    return by_kind[context.settings.kind]
+
+
+def _of_endpoints(context: Context, folder: str) -> tuple[str, ...]:
+    return tuple(f"endpoints/{name}/{folder}/" for name in context.endpoints)
