@@ -77,8 +77,12 @@ def known_before(token: str, inputs: Mapping[str, Any], state: Mapping[str, Any]
 
 
 def _kubernetes(token: str, facts: Facts, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if token.startswith("docker-build:"):
+        digest_ = f"sha256:{facts.hex(64)}"
+        tag = (plain(given).get("tags") or ["simulated.invalid/image:latest"])[0]
+        return digest_, {**given, "digest": digest_, "ref": f"{tag}@{digest_}", "contextHash": facts.hex(64)}
     if not token.startswith("kubernetes:"):
-        return facts.uuid(), {**given, "id": facts.uuid()}
+        return facts.uuid(), {**given, "stdout": "", "stderr": ""}
     metadata = given.get("metadata") or {}
     if isinstance(metadata, Unknown | Secret):
         return facts.uuid(), given

@@ -210,7 +210,8 @@ class _Monitor(mocks.MockMonitor):
         if not request.custom:
             state, identifier = dict(given), ""
         else:
-            self.problems += [f"{request.name}: {problem}" for problem in schema.problems(request.type, given)]
+            named = computed.checked(request.type, request.name, given, self._world)
+            self.problems += [f"{request.name}: {problem}" for problem in schema.problems(request.type, named)]
             identifier, state = computed.outputs(request.type, request.name, given, self._world)
             if self._preview:
                 identifier, state = "", computed.known_before(request.type, given, state)

@@ -19,10 +19,64 @@ _SPECIAL = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
     "azure-native:network:Subnet": "subnetName",
     "azure-native:authorization:RoleDefinition": "roleDefinitionId",
+    "gcp:serviceaccount/account:Account": "accountId",
 }
 _UNNAMED = frozenset({"aws:ec2/launchTemplate:LaunchTemplate.keyName"})
 _LOWER = frozenset({"aws:s3/bucket:Bucket", "aws:ecr/repository:Repository"})
 _ANYWHERE = ("resourceGroupName", "displayName", "friendlyName", "dnsName", "groupShortName", "workloadProfileName")
+
+
+RULES: dict[str, str] = {
+    "aws:s3/bucket:Bucket": r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "aws:iam/role:Role": r"[\w+=,.@-]{1,64}",
+    "aws:iam/instanceProfile:InstanceProfile": r"[\w+=,.@-]{1,128}",
+    "aws:iam/policy:Policy": r"[\w+=,.@-]{1,128}",
+    "aws:ecr/repository:Repository": r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*",
+    "aws:lb/loadBalancer:LoadBalancer": r"(?!internal-)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?",
+    "aws:lb/targetGroup:TargetGroup": r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?",
+    "aws:sagemaker/model:Model": r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}",
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}",
+    "aws:sagemaker/endpoint:Endpoint": r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}",
+    "aws:eks/cluster:Cluster": r"[0-9A-Za-z][A-Za-z0-9_-]{0,99}",
+    "aws:eks/nodeGroup:NodeGroup": r"[0-9A-Za-z][A-Za-z0-9_-]{0,62}",
+    "aws:lambda/function:Function": r"[a-zA-Z0-9_-]{1,64}",
+    "aws:scheduler/schedule:Schedule": r"[0-9a-zA-Z_.-]{1,64}",
+    "gcp:storage/bucket:Bucket": r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]",
+    "gcp:container/cluster:Cluster": r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?",
+    "gcp:container/nodePool:NodePool": r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?",
+    "gcp:vertex/aiEndpoint:AiEndpoint": r"[1-9][0-9]{0,9}",
+    "azure-native:storage:StorageAccount": r"[a-z0-9]{3,24}",
+    "azure-native:containerregistry:Registry": r"[a-zA-Z0-9]{5,50}",
+    "azure-native:keyvault:Vault": r"[a-zA-Z](?!.*--)[a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
+    "azure-native:containerservice:AgentPool": r"[a-z][a-z0-9]{0,11}",
+    "azure-native:machinelearningservices:Workspace": r"[a-zA-Z0-9][\w-]{2,32}",
+    "azure-native:machinelearningservices:Compute": r"[a-zA-Z][a-zA-Z0-9-]{0,14}[a-zA-Z0-9]",
+    "azure-native:machinelearningservices:OnlineEndpoint": r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]",
+    "azure-native:machinelearningservices:OnlineDeployment": r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]",
+    "azure-native:storage:BlobContainer": r"[a-z0-9](?:-?[a-z0-9]){2,62}",
+    "gcp:serviceaccount/account:Account": r"[a-z](?:[-a-z0-9]{4,28}[a-z0-9])",
+}
+"""What the services' API references allow as a name. Not checked against a cloud."""
+
+_COMPUTE = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_LONGEST = {
+    "aws:s3/bucket:Bucket": 63,
+    "aws:iam/role:Role": 64,
+    "aws:lb/loadBalancer:LoadBalancer": 32,
+    "aws:lb/targetGroup:TargetGroup": 32,
+    "aws:lambda/function:Function": 64,
+    "aws:sagemaker/model:Model": 63,
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": 63,
+}
+"""Where the providers cut a made-up name short."""
+
+
+def wrong_name(token: str, name: str) -> str | None:
+    """What is wrong with a physical name, or None."""
+    rule = RULES.get(token) or (_COMPUTE if token.startswith("gcp:compute/") and name_key(token) else None)
+    if rule is None or re.fullmatch(rule, name):
+        return None
+    return f"{name!r} ({len(name)} characters) is no name that the cloud allows: {rule}"
 
 
 @cache
@@ -45,9 +99,7 @@ def name_key(token: str) -> str | None:
     return near[0] if near else (exact or found)[0]
 
 
-def with_name(
-    token: str, logical: str, inputs: Mapping[str, Any], suffix: str, *, world_seed: str = ""
-) -> dict[str, Any]:
+def with_name(token: str, logical: str, inputs: Mapping[str, Any], suffix: str) -> dict[str, Any]:
     """The inputs with the physical name filled in, as the provider's Check does."""
     made = dict(inputs)
     if token.startswith("kubernetes:"):
@@ -68,7 +120,8 @@ def _made(token: str, logical: str, inputs: Mapping[str, Any], suffix: str) -> s
             return str(uuid.UUID(digest(token, logical, suffix)[:32]))
         return f"{logical}{suffix[:8]}"
     prefix = inputs.get("namePrefix") or inputs.get("bucketPrefix")
-    made = f"{prefix}{suffix[:8]}" if isinstance(prefix, str) else f"{logical}-{suffix[:7]}"
+    longest = _LONGEST.get(token, 63 if token.startswith("gcp:") else 255)
+    made = f"{prefix}{suffix[:8]}" if isinstance(prefix, str) else f"{logical[: longest - 8]}-{suffix[:7]}"
     return made.lower() if token in _LOWER or token.startswith("gcp:") else made
 
 

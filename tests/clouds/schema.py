@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.clouds import wheels
-from tests.clouds.values import Asset, Secret, Unknown, decode
+from tests.clouds import naming, wheels
+from tests.clouds.values import Asset, Secret, Unknown, decode, plain
 from tests.clouds.wheels import PACKAGES, Field
 
 __all__ = ["OPEN", "PACKAGES", "decode", "problems"]
@@ -31,7 +31,15 @@ def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
     expected = wheels.inputs(token)
     if expected is None:
         return _custom(token, inputs) if package == "kubernetes" else [_unheard(token, package)]
-    return [f"{token}: {problem}" for problem in _object(inputs, expected, "", in_text=token.startswith("pulumi:"))]
+    found = _object(inputs, expected, "", in_text=token.startswith("pulumi:"))
+    return [f"{token}: {problem}" for problem in found + _name_problems(token, inputs)]
+
+
+def _name_problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
+    key = naming.name_key(token) if token.split(":")[0] in ("aws", "gcp", "azure-native") else None
+    name = plain(inputs.get(key)) if key else None
+    wrong = naming.wrong_name(token, name) if isinstance(name, str) else None
+    return [f"{key}: {wrong}"] if wrong else []
 
 
 def _unheard(token: str, package: str) -> str:

@@ -31,6 +31,10 @@ class Field:
     is_required: bool = False
     constant: str | None = None
 
+    @property
+    def text(self) -> str:
+        return ast.unparse(self.annotation)
+
 
 @dataclass(frozen=True)
 class Made:
