@@ -31,8 +31,8 @@ class Bucket:
 class Endpoint:
     """One look at an endpoint.
 
-    `health` is `ready`, `loading` (answers, but is not ready; `failure` says if it cannot become so) or `down`. `replicas` counts those
-    that live, `serving` those of them that serve the current deployment.
+    `health` is `ready`, `loading` (answers, but is not ready; `failure` says if it cannot become so) or `down`; `no image` where nothing
+    can answer yet; `by ssm` and the like where only a cloud's own path leads there. `replicas` counts those that live, `serving` those of them that serve the current deployment.
     """
 
     name: str
@@ -104,7 +104,7 @@ def _bucket(kind: str, url: str) -> Bucket:
 
 
 def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) -> Endpoint:
-    health = _health(promised.url)
+    health = _health(promised)
     try:
         now = releases.serving_now(stack, name) if whole else None
         living = releases.replicas(stack, name) if whole and health != "down" else []
@@ -124,8 +124,12 @@ def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) ->
     )
 
 
-def _health(url: str) -> str:
-    parts = urlsplit(url)
+def _health(promised: EndpointOutput) -> str:
+    if not promised.url:
+        return "no image"
+    if promised.access != "direct":
+        return f"by {promised.access}"
+    parts = urlsplit(promised.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASKED)
     try:
         connection.request("GET", "/readyz")

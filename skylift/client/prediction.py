@@ -17,6 +17,7 @@ from skylift.errors import InputError, NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from skylift.client.stack import Stack
+    from skylift.stack.outputs import EndpointOutput
 
 TIMEOUT = 60.0
 """How long a server may take to answer [s]."""
@@ -55,6 +56,25 @@ def predict(stack: Stack, source: Any, *, endpoint: str | None = None, invert: b
     return ask(stack, source, endpoint=endpoint, invert=invert)[0]
 
 
+def check_reach(name: str, address: EndpointOutput) -> None:
+    """Say early why an endpoint cannot be asked from here.
+
+    Raises:
+        NotFoundError: nothing answers there, for the stack has no serving image.
+        UnreachableError: it is in a private network, or behind a cloud's own API.
+    """
+    if not address.url:
+        raise NotFoundError(
+            f"endpoint {name!r} has no serving image yet, so nothing answers there",
+            hint="set skylift:images.serving in the stack's file to an image by digest, then run `skylift up`",
+        )
+    if address.access != "direct":
+        raise UnreachableError(
+            f"endpoint {name!r} at {address.url} is reached by {address.access}, which this release does not open by itself",
+            hint="call it from inside the stack's network or with the cloud's own client; docs/targets.md shows the ways",
+        )
+
+
 def ask(
     stack: Stack, source: Any, *, endpoint: str | None = None, invert: bool = False
 ) -> tuple[list[Prediction], inputs.Given]:
@@ -66,6 +86,7 @@ def ask(
         UnreachableError: the server does not answer.
     """
     name, address = stack.endpoint(endpoint)
+    check_reach(name, address)
     deployment = releases.serving_now(stack, name)
     if deployment is None:
         raise NotFoundError(f"endpoint {name!r} serves nothing yet", hint="`skylift deploy MODEL` lets it answer")

@@ -129,11 +129,12 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
     """Record a run and start it; return when it is on its way.
 
     Raises:
-        NotFoundError: no such recipe, or no value is kept for a secret.
+        NotFoundError: no such recipe, no value is kept for a secret, or runs cannot be started on the stack's target.
         InputError: hyperparameters, names, the environment or the data's folder are not what they should be.
         MachineError: this machine lacks what training needs.
     """
     _check_environment(asked)
+    launcher(stack.outputs.target)  # before anything is sent
     packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
     recipe = (
         recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)

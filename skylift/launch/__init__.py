@@ -29,4 +29,7 @@ def launcher(target: str) -> Launcher:
         from skylift.launch.local import LocalLauncher
 
         return LocalLauncher()
-    raise NotFoundError(f"no launcher for target {target!r}", hint="targets with one: local")
+    raise NotFoundError(
+        f"this release starts no runs on target {target!r}",
+        hint="it provisions that target; train on a stack of target local (`skylift init local`)",
+    )

@@ -28,6 +28,7 @@ from skylift.artifacts.records import (
 from skylift.client import prediction
 from skylift.client.prediction import Prediction
 from skylift.errors import InputError, NotFoundError, UnreachableError
+from skylift.stack.outputs import EndpointOutput
 from tests.client.conftest import ROW, StackBench
 from tests.serving import onnx_models
 from tests.serving.waiting import wait_for
@@ -209,3 +210,17 @@ class TestAsk:
                 server.shutdown()
                 thread.join()
         assert told.value.hint == "check the address"
+
+
+class TestReach:
+    def test_without_a_serving_image_it_says_which_setting_lets_it_answer(self) -> None:
+        with pytest.raises(NotFoundError) as caught:
+            prediction.check_reach("default", EndpointOutput(url=""))
+        assert "skylift:images.serving" in caught.value.hint
+
+    def test_a_private_endpoint_names_the_path_that_leads_there(self) -> None:
+        with pytest.raises(UnreachableError, match="reached by ssm"):
+            prediction.check_reach("default", EndpointOutput(url="http://10.64.0.9:8080", access="ssm"))
+
+    def test_an_open_one_passes(self) -> None:
+        prediction.check_reach("default", EndpointOutput(url="http://127.0.0.1:8501"))
