@@ -56,7 +56,8 @@ def plan(stack: Stack, *, compute_only: bool = False) -> Plan:
     if compute_only and disposable and not _is_on_a_cloud(stack):
         raise ConflictError(
             f"stack {stack.name!r} is disposable: its folders go with it",
-            hint=f"set `skylift:disposable: false` in {stack.project.stack_file(stack.name)}, run `skylift up {stack.name}`, then this again",
+            hint=f"set `skylift:disposable: false` in {stack.project.stack_file(stack.name)}, run `skylift up {stack.name}`, "
+            "then this again",
         )
     return Plan(_at_work(stack), leftovers(stack.project, stack.name).buckets, disposable)
 

@@ -32,7 +32,8 @@ class Endpoint:
     """One look at an endpoint.
 
     `health` is `ready`, `loading` (answers, but is not ready; `failure` says if it cannot become so) or `down`; `no image` where nothing
-    can answer yet; `by ssm` and the like where only a cloud's own path leads there. `replicas` counts those that live, `serving` those of them that serve the current deployment.
+    can answer yet; `by ssm` and the like where only a cloud's own path leads there. `replicas` counts those that live, `serving` those
+    of them that serve the current deployment.
     """
 
     name: str
