@@ -29,9 +29,10 @@ def provision(context: Context, *, made_here: bool) -> Made:
     bucket = f"{prefix}-state-{context.account}-{region}"
     if "bucket" not in found:
         StateBucket(bucket, context, key.arn if key else f"alias/{prefix}-state", options)
+    # awssdk=v2: the engine's older AWS SDK reads neither SSO profiles nor AWS_ENDPOINT_URL.
     return Made(
-        backend=f"s3://{bucket}?region={region}",
-        secrets_provider=f"awskms://alias/{prefix}-state?region={region}",
+        backend=f"s3://{bucket}?region={region}&awssdk=v2",
+        secrets_provider=f"awskms://alias/{prefix}-state?region={region}&awssdk=v2",
         found=tuple(sorted(found)),
     )
 

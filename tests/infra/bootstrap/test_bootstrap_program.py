@@ -27,7 +27,7 @@ NOBODY: dict[str, dict[str, Any]] = {
     "azure": {},
 }
 STATE_BUCKETS = {
-    "aws": "s3://skylift-state-123456789012-us-east-1?region=us-east-1",
+    "aws": "s3://skylift-state-123456789012-us-east-1?region=us-east-1&awssdk=v2",
     "gcp": "gs://skylift-state-my-project-123456",
     "azure": "azblob://state?storage_account=skyliftstate",
 }
@@ -44,7 +44,7 @@ def test_the_urls_are_what_pulumi_takes(cloud: str) -> None:
     made = run(cloud, made_here=True).result
     assert made["backend"].startswith(STATE_BUCKETS[cloud])
     schemes = {
-        "aws": "awskms://alias/skylift-state?region=us-east-1",
+        "aws": "awskms://alias/skylift-state?region=us-east-1&awssdk=v2",
         "gcp": "gcpkms://projects/",
         "azure": "azurekeyvault://",
     }
