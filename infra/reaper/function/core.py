@@ -82,7 +82,8 @@ def reap(groups: Iterable[Group], remove: Callable[[Group], None], stack: str, n
     seen: list[Group] = []
     wrong: list[str] = []
     try:
-        seen.extend(groups)
+        for group in groups:
+            seen.append(group)
     except Exception as error:  # what was listed before is judged all the same
         wrong.append(f"listing: {type(error).__name__}: {error}")
     verdict = judge(seen, stack, now)
