@@ -1,0 +1,115 @@
+"""What whoever runs `skylift up` needs. Read, write and delete of each type that the stack makes; not checked against a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.azure.names import Names
+from infra.grants import Grant
+
+_COMMON = (
+    "Microsoft.OperationalInsights/workspaces",
+    "Microsoft.Insights/actionGroups",
+    "Microsoft.Insights/metricAlerts",
+    "Microsoft.Insights/scheduledQueryRules",
+    "Microsoft.Insights/diagnosticSettings",
+    "Microsoft.Consumption/budgets",
+)
+_STORAGE = (
+    "Microsoft.Storage/storageAccounts",
+    "Microsoft.Storage/storageAccounts/blobServices/containers",
+    "Microsoft.Storage/storageAccounts/managementPolicies",
+)
+_NETWORK = (
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.Network/virtualNetworks/subnets",
+    "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/natGateways",
+    "Microsoft.Network/publicIPAddresses",
+)
+_PRIVATE = (
+    "Microsoft.Network/privateEndpoints",
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
+    "Microsoft.Network/privateDnsZones",
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
+)
+_KINDS = {
+    "vm": (
+        "Microsoft.Compute/virtualMachineScaleSets",
+        "Microsoft.Network/loadBalancers",
+        "Microsoft.Insights/autoscaleSettings",
+        "Microsoft.App/managedEnvironments",
+        "Microsoft.App/jobs",
+    ),
+    "cluster": (
+        "Microsoft.ContainerService/managedClusters",
+        "Microsoft.ContainerService/managedClusters/agentPools",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+    ),
+    "managed": (
+        "Microsoft.MachineLearningServices/workspaces",
+        "Microsoft.MachineLearningServices/workspaces/computes",
+        "Microsoft.MachineLearningServices/workspaces/environments/versions",
+        "Microsoft.MachineLearningServices/workspaces/onlineEndpoints",
+        "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments",
+        "Microsoft.MachineLearningServices/workspaces/outboundRules",
+        "Microsoft.Insights/components",
+        "Microsoft.Insights/autoscaleSettings",
+        "Microsoft.Resources/deployments",
+    ),
+}
+_VERBS = ("read", "write", "delete")
+
+
+def of(names: Names) -> Iterator[Grant]:
+    """The rights of `up`: on the stack's resource groups; making those groups is a right on the subscription."""
+    group = names.group_id
+    yield Grant(
+        who="up",
+        what="make and remove the stack's resource groups",
+        actions=tuple(f"Microsoft.Resources/subscriptions/resourceGroups/{verb}" for verb in _VERBS),
+        on=(names.subscription,),
+        wide="a resource group that is not there yet has no scope of its own",
+    )
+    yield Grant(who="up", what="make, change and remove what the stack has", actions=_resources(names), on=(group,))
+    yield Grant(who="up", what="read quotas", actions=("Microsoft.Compute/locations/usages/read",), on=(names.subscription,),
+                wide="quotas belong to the subscription")  # fmt: skip
+    roles = tuple(
+        f"Microsoft.Authorization/role{what}/{verb}" for what in ("Definitions", "Assignments") for verb in _VERBS
+    )
+    if gives_rights(names):
+        yield Grant(who="up", what="give the stack's identities and persons their rights", actions=roles, on=(group,))
+
+
+def gives_rights(names: Names) -> bool:
+    """Whether `up` assigns roles at all: not where every identity is referenced and nobody is named in `access`."""
+    made = any(names.identity_given(who) is None for who in names.runtime)
+    access = names.context.settings.access
+    named = any(getattr(access, field) for field in type(access).model_fields)
+    return made or named or names.key_id is not None
+
+
+def _resources(names: Names) -> tuple[str, ...]:
+    settings = names.context.settings
+    types = [*_COMMON, *_KINDS[settings.kind]]
+    if None in (settings.buckets.keep, settings.buckets.work):
+        types += _STORAGE
+    if settings.network.id is None:
+        types += _NETWORK
+    if names.context.egress == "private":
+        types += _PRIVATE
+    if settings.network.bastion:
+        types.append("Microsoft.Network/bastionHosts")
+    if settings.registry is None:
+        types.append("Microsoft.ContainerRegistry/registries")
+    if names.needs_vault:
+        types += ["Microsoft.KeyVault/vaults", "Microsoft.KeyVault/vaults/keys", "Microsoft.KeyVault/vaults/secrets"]
+    if any(names.identity_given(who) is None for who in names.runtime):
+        types.append("Microsoft.ManagedIdentity/userAssignedIdentities")
+    extra = [
+        "Microsoft.Storage/storageAccounts/blobServices/read",
+        "Microsoft.Storage/storageAccounts/blobServices/write",
+        "Microsoft.Network/virtualNetworks/subnets/join/action",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+    ]
+    return tuple(dict.fromkeys([*(f"{one}/{verb}" for one in types for verb in _VERBS), *extra]))

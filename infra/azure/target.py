@@ -1,0 +1,183 @@
+"""The targets azure-vm, aks and azureml: everything that a stack on Azure has, in the order in which it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_azure_native as azure
+
+from infra.azure.access import Access, AccessArgs
+from infra.azure.checks import Facts, check
+from infra.azure.identity import Identities, IdentitiesArgs
+from infra.azure.key import Key, KeyArgs
+from infra.azure.links import Link, Links, LinksArgs
+from infra.azure.logs import Logs, LogsArgs
+from infra.azure.names import Names
+from infra.azure.network import Network, NetworkArgs
+from infra.azure.registry import Registry, RegistryArgs
+from infra.azure.secrets import Secrets, SecretsArgs
+from infra.azure.storage import Storage, StorageArgs
+from infra.azure.vault import Vault, VaultArgs
+from infra.context import Context
+from infra.promise import Made, promise
+from skylift.stack import outputs as contract
+from skylift.stack.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What vm, cluster and managed stand on.
+
+    Args:
+        group: name of the resource group.
+        network: None on Azure ML unless it has private endpoints, for the workspace brings its own network.
+        ready: what must be there before anything runs: rights and private names.
+    scopes: what rights are on.
+    """
+
+    context: Context
+    group: pulumi.Output[str]
+    network: Network | None
+    key: Key | None
+    vault: Vault | None
+    storage: Storage
+    registry: Registry
+    identities: Identities
+    secrets: Secrets | None
+    logs: Logs
+    facts: Facts
+    ready: list[pulumi.Resource]
+    scopes: list[pulumi.Resource]
+    opts: pulumi.ResourceOptions
+
+
+def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contract.Outputs]:
+    """Declare everything that a stack on Azure has. Looks at the cloud first, read-only; nothing is made where that finds a mistake."""
+    context = Context(settings=settings, stack=stack)
+    provider = azure.Provider("azure", subscription_id=context.account, location=context.region)
+    ground = _ground(context, provider, check(context, provider))
+    made, shape = _shape(ground)
+    after = [*ground.scopes, *shape]
+    Access("people", AccessArgs(context=context, after=after), ground.opts)
+    names = Names(context)
+    return promise(
+        context,
+        made,
+        keep=ground.storage.keep,
+        work=ground.storage.work,
+        registry=ground.registry.url,
+        identities={who: one.id for who, one in ground.identities.of.items()} | _persons(names),
+        secrets=ground.secrets.urls if ground.secrets else {},
+        place=_place(ground),
+    )
+
+
+def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
+    opts = pulumi.ResourceOptions(providers=[provider])
+    group = _group("group", Names(context).group, context, provider).name
+    runs = _group("runs", Names(context).runs_group, context, provider) if context.settings.kind == "vm" else None
+    logs = Logs("logs", LogsArgs(context=context, group=group), opts)
+    network = Network("network", NetworkArgs(context=context, group=group), opts) if needs_network(context) else None
+    # A network of the user's may lack the service endpoints that a firewall's rule asks for: there the private endpoints do it.
+    subnets = network.subnets if network and context.settings.network.id is None else []
+    vault = key = None
+    if Names(context).needs_vault:
+        vault = Vault("vault", VaultArgs(context=context, group=group, tenant=facts.tenant, subnets=subnets), opts)
+    if context.encryption_key != "provider":
+        key = Key("key", KeyArgs(context=context, group=group, vault=vault), opts)
+    storage = Storage(
+        "storage", StorageArgs(context=context, group=group, key=key, subnets=subnets, logs=logs.workspace), opts
+    )
+    registry = Registry("registry", RegistryArgs(context=context, group=group, key=key), opts)
+    secrets = Secrets("secrets", SecretsArgs(context=context, group=group, vault=vault), opts) if vault else None
+    identities = Identities("identities", IdentitiesArgs(context=context, group=group), opts)
+    scopes: list[pulumi.Resource] = [one for one in (storage, registry, secrets, identities, network, runs) if one]
+    access = Access("access", AccessArgs(context=context, identities=identities.of, after=scopes), opts)
+    ready = [*access.assignments, *_links(context, group, network, storage, registry, vault, opts)]
+    return Ground(
+        context=context,
+        group=group,
+        network=network,
+        key=key,
+        vault=vault,
+        storage=storage,
+        registry=registry,
+        identities=identities,
+        secrets=secrets,
+        logs=logs,
+        facts=facts,
+        ready=ready,
+        scopes=scopes,
+        opts=opts,
+    )
+
+
+def needs_network(context: Context) -> bool:
+    """Whether the stack has a network: machines and clusters always; Azure ML, whose workspace brings its own, for private endpoints."""
+    return context.settings.kind != "managed" or context.egress == "private" or context.settings.network.id is not None
+
+
+def _group(name: str, physical: str, context: Context, provider: azure.Provider) -> azure.resources.ResourceGroup:
+    """Kept while data lives in it: deleting a resource group deletes what is in it, protected by Pulumi or not."""
+    keeps = context.keeps_data and name == "group"
+    return azure.resources.ResourceGroup(
+        name,
+        resource_group_name=physical,
+        location=context.region,
+        tags=context.tags,
+        opts=pulumi.ResourceOptions(provider=provider, protect=keeps, retain_on_delete=keeps),
+    )
+
+
+def _links(
+    context: Context,
+    group: pulumi.Output[str],
+    network: Network | None,
+    storage: Storage,
+    registry: Registry,
+    vault: Vault | None,
+    opts: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    if network is None or (context.egress != "private" and context.settings.network.id is None):
+        return []
+    found: dict[str, Link] = {kind: Link("blob", bucket.account.id) for kind, bucket in storage.made.items()}
+    if registry.is_premium and registry.id is not None:
+        found["registry"] = Link("registry", registry.id)
+    if vault is not None:
+        found["vault"] = Link("vault", vault.id)
+    args = LinksArgs(context=context, group=group, network=network.id, subnet=network.endpoints, links=found)
+    return Links("links", args, opts).ready if found else []
+
+
+def _shape(ground: Ground) -> tuple[Made, list[pulumi.Resource]]:
+    """The one of vm, cluster and managed that the target is; only its modules are imported."""
+    match ground.context.settings.kind:
+        case "vm":
+            return Made(), []
+        case "cluster":
+            from infra.azure.cluster import Cluster, ClusterArgs  # type: ignore[import-untyped, unused-ignore]
+
+            cluster = Cluster("cluster", ClusterArgs(ground=ground), ground.opts)
+            return cluster.made, [cluster]
+        case _:
+            return Made(), []
+
+
+def _persons(names: Names) -> dict[str, pulumi.Input[str]]:
+    """Identities of persons and CI that the settings reference."""
+    found = {who: names.identity_given(who) for who in ("launcher", "releaser", "approver", "custodian")}
+    return {who: given for who, given in found.items() if given is not None}
+
+
+def _place(ground: Ground) -> dict[str, pulumi.Input[str]]:
+    place: dict[str, pulumi.Input[str]] = {"resource_group": ground.group, "log_workspace": ground.logs.workspace}
+    if ground.context.settings.kind == "vm":
+        place["runs_resource_group"] = Names(ground.context).runs_group
+    for who, identity in ground.identities.of.items():
+        place[f"{who}_client_id"] = identity.client_id
+    if ground.network is not None:
+        place |= {"network": ground.network.id, "bastion": ground.network.bastion}
+        place["subnets"] = pulumi.Output.all(*ground.network.subnets).apply(lambda ids: ",".join(map(str, ids)))
+    return place
