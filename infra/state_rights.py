@@ -34,12 +34,19 @@ def added(document: dict[str, Any], cloud: str, granted: tuple[Grant, ...]) -> d
     if cloud == "gcp":
         bindings = [{"role": role, "resource": on} for grant in mine for role in grant.actions for on in grant.on]
         return {**document, "bindings": [*document["bindings"], *bindings]}
-    scoped = [
-        {"dataActions": list(grant.actions), "scope": on, "description": grant.what}
-        for grant in mine
-        for on in grant.on
-    ]
-    return {**document, "state": scoped} if scoped else document
+    roles = [_role(index, grant, on) for index, grant in enumerate(mine) for on in grant.on]
+    return {**document, "roles": [*document["roles"], *roles]}
+
+
+def _role(index: int, grant: Grant, scope: str) -> dict[str, Any]:
+    return {
+        "Name": f"state {index}",
+        "Description": grant.what,
+        "Actions": [],
+        "DataActions": list(grant.actions),
+        "AssignableScopes": [scope.partition("/providers/")[0]],
+        "Scope": scope,
+    }
 
 
 def _statement(index: int, grant: Grant) -> dict[str, Any]:

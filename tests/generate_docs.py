@@ -1,6 +1,5 @@
-"""Writes docs/commands.md from the commands and docs/settings.md from the settings: `python -m tests.generate_docs`.
-
-tests/cli/test_docs.py holds that both files are what this writes.
+"""Writes docs/commands.md from the commands, docs/settings.md from the settings, docs/permissions.md from the grants:
+`python -m tests.generate_docs`. tests/cli/test_docs.py holds that the files are what this writes.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from skylift.cli._group import SECTIONS
 from skylift.stack.settings import Settings
 from skylift.stack.settings.base import BucketUrl, Cidr, Duration, Email, ImageDigest, Name, Prefix, Tags
 from skylift.stack.settings.clouds import Principal
+from tests import permissions_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -159,7 +159,11 @@ def _takes(kind: Any, field: FieldInfo) -> str:
 
 
 def pages() -> dict[Path, str]:
-    return {DOCS / "commands.md": commands(), DOCS / "settings.md": settings()}
+    return {
+        DOCS / "commands.md": commands(),
+        DOCS / "settings.md": settings(),
+        DOCS / "permissions.md": permissions_page.page(),
+    }
 
 
 if __name__ == "__main__":
