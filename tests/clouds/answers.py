@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -122,6 +124,27 @@ def _google_image(arguments: Mapping[str, Any], world: World) -> dict[str, Any]:
     }
 
 
+def kubeconfigs(host: str) -> dict[str, Any]:
+    """What AKS gives a user: a kubeconfig without any secret, whose plugin signs in."""
+    text = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "c", "cluster": {"server": f"https://{host}:443", "certificate-authority-data": "c2ltdWxhdGVk"}}
+        ],
+        "users": [
+            {
+                "name": "u",
+                "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin"}},
+            }
+        ],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    value = base64.b64encode(json.dumps(text).encode()).decode()
+    return {"kubeconfigs": [{"name": "clusterUser", "value": value}]}
+
+
 _KNOWN: dict[str, Question] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda arguments, world: {
         "accountId": world.account,
@@ -187,6 +210,9 @@ _KNOWN: dict[str, Question] = {
         "id": f"service-{world.project_number}@gs-project-accounts.iam.gserviceaccount.com",
         "project": world.project,
     },
+    "azure-native:containerservice:listManagedClusterUserCredentials": lambda arguments, world: kubeconfigs(
+        f"{arguments['resourceName']}.hcp.{world.location}.azmk8s.io"
+    ),
     "azure-native:authorization:getClientConfig": lambda arguments, world: {
         "clientId": "99999999-0000-0000-0000-000000000001",
         "objectId": "99999999-0000-0000-0000-000000000002",

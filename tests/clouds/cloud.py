@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from tests.clouds import answers, computed, faults, naming, relations, wheels
 from tests.clouds.relations import Stored
-from tests.clouds.values import plain
+from tests.clouds.values import Unknown, plain
 from tests.clouds.world import World
 
 Answer = Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -67,6 +69,9 @@ class SimulatedCloud:
     """The last configuration of each package's provider."""
     slow_operation: float = 3600.0
     """What an operation with the fault `slow` takes [s]; it fails if the resource's timeout is shorter."""
+
+    hosts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Which cluster answers at an address, those that are gone among them."""
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
@@ -156,6 +161,7 @@ class SimulatedCloud:
             self._orders += 1
             stored = Stored(token, identifier, name, inputs, outputs, salt, order=self._orders)
             self.resources[token, identifier] = stored
+            self.hosts |= dict.fromkeys(_hosts(stored), (token, identifier))
             self._happened("create", stored)
             if half:
                 stored.is_broken = True
@@ -210,6 +216,8 @@ class SimulatedCloud:
             known = self.answers.get(token)
             if known is not None:
                 return dict(known(arguments) if callable(known) else known)
+            if token == "azure-native:containerservice:listManagedClusterUserCredentials":
+                return answers.kubeconfigs(self.one("ManagedCluster", str(arguments["resourceName"])).outputs["fqdn"])
             try:
                 told = answers.answer(token, arguments, world)
             except answers.UnansweredError:
@@ -217,6 +225,19 @@ class SimulatedCloud:
             if token.endswith(":getServiceQuota"):
                 told["value"] = self.quota.get(str(arguments.get("quotaCode")), told["value"])
             return told
+
+    def require_cluster(self, kubeconfig: Any) -> None:
+        """Refuse what is asked of a cluster that is gone, or through a kubeconfig that is none."""
+        if kubeconfig is None or isinstance(kubeconfig, Unknown):
+            return
+        try:
+            server = yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["server"]
+        except (TypeError, LookupError, yaml.YAMLError) as error:
+            raise CloudError(f"failed to parse kubeconfig data: {error}") from None
+        host = re.sub(r"^https?://|[:/].*$", "", server)
+        gone = self.hosts.get(host)
+        if gone is not None and gone not in self.resources:
+            raise CloudError(f"configured Kubernetes cluster is unreachable: dial tcp: lookup {host}: no such host")
 
     # how
 
@@ -278,6 +299,15 @@ class SimulatedCloud:
             else "nobody answers it: put it into `answers` or `existing`"
         )
         raise CloudError(f"{token}({arguments}): couldn't find resource ({hint})")
+
+
+def _hosts(stored: Stored) -> list[str]:
+    if stored.kind not in ("Cluster", "ManagedCluster"):
+        return []
+    outputs = plain(stored.outputs)
+    dns = ((outputs.get("controlPlaneEndpointsConfig") or {}).get("dnsEndpointConfig") or {}).get("endpoint")
+    found = [outputs.get("endpoint"), outputs.get("fqdn"), outputs.get("privateFQDN"), dns]
+    return [re.sub(r"^https?://", "", str(one)) for one in found if one]
 
 
 def _tags(stored: Stored) -> dict[str, Any] | None:

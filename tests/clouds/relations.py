@@ -328,7 +328,7 @@ def _special(victim: Stored, others: list[Stored]) -> str | None:
                 return f"api error DependencyViolation: Network {network} has some mapped public address(es)."
         case "azure-native:machinelearningservices:OnlineDeployment":
             for one in others:
-                traffic = plain(one.inputs.get("onlineEndpointProperties") or {}).get("traffic") or {}
+                traffic = plain(one.inputs.get("properties") or {}).get("traffic") or {}
                 if (
                     one.kind == "OnlineEndpoint"
                     and victim.id.startswith(f"{one.id}/")

@@ -72,7 +72,7 @@ AWS: Final[dict[str, tuple[str, str]]] = {
     "cloudwatch/eventRule:EventRule": ("cloudwatch_event_rule", "name namePrefix eventBusName"),
     "cloudwatch/eventTarget:EventTarget": ("cloudwatch_event_target", "rule targetId eventBusName"),
     "sns/topic:Topic": ("sns_topic", "name namePrefix fifoTopic"),
-    "sns/topicSubscription:TopicSubscription": ("sns_topic_subscription", "endpoint protocol topicArn"),
+    "sns/topicSubscription:TopicSubscription": ("sns_topic_subscription", "endpoint protocol topic"),
     "budgets/budget:Budget": ("budgets_budget", "accountId name namePrefix"),
     "eks/cluster:Cluster": (
         "eks_cluster",
@@ -134,7 +134,7 @@ AZURE: Final[dict[str, str]] = {
     "storage:StorageAccount": "isHnsEnabled location",
     "web:WebApp": "location kind",
     # marked with x-ms-mutability [create, read] in the service's specification
-    "machinelearningservices:OnlineEndpoint": "onlineEndpointProperties.authMode",
+    "machinelearningservices:OnlineEndpoint": "properties.authMode",
     "machinelearningservices:OnlineDeployment": (
         "properties.endpointComputeType properties.instanceType properties.modelMountPath"
     ),
@@ -165,7 +165,8 @@ def rules(token: str) -> frozenset[str]:
             return _google().get(token, _names(token))
         case "aws":
             listed = AWS.get(rest)
-            return frozenset(listed[1].split()) | {"region"} if listed else _names(token)
+            place = frozenset({"region"} & (wheels.inputs(token) or {}).keys())
+            return place | (frozenset(listed[1].split()) if listed else _names(token))
         case "azure-native":
             return frozenset(AZURE.get(rest, "").split()) | _path_parameters(token)
         case "kubernetes":

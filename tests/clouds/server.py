@@ -27,6 +27,7 @@ from tests.clouds.world import World
 
 PACKAGES: Final = ("aws", "gcp", "azure-native", "kubernetes", "docker-build", "command")
 
+_ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL"})
 _KIND = provider_pb2.PropertyDiff.Kind
 
 
@@ -74,7 +75,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, context: Any) -> Any:
         given = plain(decode(request.args))
         with self.cloud.lock:
-            self.cloud.configured[self.package] = given
+            if (
+                given.keys() - _ENGINES_OWN or self.package not in self.cloud.configured
+            ):  # a default provider has no configuration
+                self.cloud.configured[self.package] = given
         unknown = list(paths(given, Unknown))
         if not unknown:
             with _worded(context):
@@ -85,6 +89,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if self.package in ("docker-build", "command"):
             return
         if self.package == "kubernetes":  # its credentials are the cluster's, in a kubeconfig
+            self.cloud.require_cluster(given.get("kubeconfig"))
             return
         self.cloud.authorize(self.package)
         allowed = _parsed(given.get("allowedAccountIds"))
@@ -109,6 +114,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _require_reach(self) -> None:
         """A project or subscription that the credentials do not reach is refused when something is asked of it."""
         given, world = self.cloud.configured.get(self.package, {}), self.cloud.world
+        if self.package == "kubernetes":
+            self.cloud.require_cluster(given.get("kubeconfig"))
         project, subscription = given.get("project"), given.get("subscriptionId")
         if self.package == "gcp" and project not in (None, world.project):
             raise CloudError(f"googleapi: Error 403: Permission denied on resource project {project}., forbidden")
@@ -211,6 +218,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         with _worded(context):
+            self._require_reach()
             self.cloud.delete(_token(request.urn), request.id, _name(request.urn), request.timeout)
         return empty_pb2.Empty()
 

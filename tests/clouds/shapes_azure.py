@@ -198,8 +198,8 @@ _SPECIAL: dict[str, Callable[[Facts], dict[str, Any]]] = {
         "tenantId": facts.world.tenant,
     },
     "machinelearningservices:OnlineEndpoint": lambda facts: {
-        "onlineEndpointProperties": {
-            **facts.get("onlineEndpointProperties", {}),
+        "properties": {
+            **facts.get("properties", {}),
             "scoringUri": f"https://{facts.name}.{facts.get('location', facts.world.location)}.inference.ml.azure.com/score",
             "swaggerUri": f"https://{facts.name}.{facts.get('location', facts.world.location)}.inference.ml.azure.com/swagger.json",
             "provisioningState": "Succeeded",

@@ -160,7 +160,7 @@ pulumi.export("role", role.arn)
 
 def test_what_no_stack_made_can_be_referred_to(clouds: Clouds) -> None:
     cloud, stack = clouds.cloud, clouds.program(EXISTING)
-    with pytest.raises(EngineFailedError, match="getVpc|their-role"):
+    with pytest.raises(EngineFailedError, match=r"getVpc|their-role"):
         stack.preview()
     cloud.existing("aws:ec2/vpc:Vpc", "vpc-1234", {"cidrBlock": "10.9.0.0/16"})
     cloud.existing("aws:iam/role:Role", "their-role", {"arn": "arn:aws:iam::123456789012:role/their-role"})
