@@ -19,7 +19,7 @@ from tests import permissions_page
 NOBODYS = {
     r"session/\$\{aws:userid\}-\*$": "the sessions of whoever asks: AWS puts his own id before the number of each",
     r"log-group:/aws/sagemaker/TrainingJobs:\*$": "SageMaker writes the logs of all training jobs of an account to this one group",
-    r":network-interface/\*$": "interfaces that SageMaker makes for a job have no name or tag before: "
+    r":(network-interface|subnet|security-group)/\*$": "the network interfaces of a SageMaker job have no name or tag before: "
     "https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html",
 }
 """Wildcards that are allowed without a name of the stack, with the provider's reason."""
