@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.kubernetes import controller, program
 from tests.kubernetes import plane as planes
+
+FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount")
+LAST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[planes.Plane]:
-    """A real control plane with fake nodes: two for CPU work, one with GPUs, one of another pool."""
+    """A real control plane with simulated nodes: two for CPU work, one with GPUs, one of another pool."""
     lacking = planes.missing()
     if lacking:
         pytest.skip(lacking)
@@ -27,3 +32,26 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[planes.Plane]:
         ):
             client.create(made)
         yield running
+
+
+@pytest.fixture(scope="session")
+def objects() -> list[dict[str, Any]]:
+    """The workloads, as the API server gets them."""
+    return program.manifests(program.workloads())
+
+
+@pytest.fixture(scope="session")
+def cluster(plane: planes.Plane, objects: list[dict[str, Any]]) -> Iterator[planes.Client]:
+    """The control plane with the workloads in it and the controller of JobSet beside it."""
+    client = plane.client()
+    for one in sorted(objects, key=_turn):
+        client.apply(one)
+    named = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    deployment = named["Deployment", "jobset-controller-manager"]
+    with controller.running(plane, deployment, named["ConfigMap", "jobset-manager-config"]):
+        yield client
+
+
+def _turn(manifest: dict[str, Any]) -> int:
+    kind = manifest["kind"]
+    return FIRST.index(kind) if kind in FIRST else len(FIRST) + (kind in LAST)

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT = 120.0
+WAIT = 90.0
 """How long anything may take until it is as it should be [s]: two cores may have other work."""
 
 # Who may come in, by token: the controllers, and people of the stack.
@@ -105,19 +105,28 @@ class Plane:
     url: str
     certificate: Path
 
+    @property
+    def proxy(self) -> Path:
+        """The socket that the API server reaches the cluster's network through: see controller.network."""
+        return self.folder / "network.sock"
+
+    def starter(self, stack: contextlib.ExitStack) -> Starter:
+        """For programs that end with the stack."""
+        return Starter(self.folder, stack)
+
     def client(self, person: str = "admin") -> Client:
         context = ssl.create_default_context(cafile=str(self.certificate))
         return Client(self.url, PEOPLE[person][0], context)
 
-    def settings(self, person: str) -> Path:
+    def settings(self, name: str, token: str) -> Path:
         """A kubeconfig file."""
-        path = self.folder / f"{PEOPLE[person][0]}.kubeconfig"
+        path = self.folder / f"{name}.kubeconfig"
         cluster = {"server": self.url, "certificate-authority": str(self.certificate)}
         whole = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": {"token": PEOPLE[person][0]}}],
+            "users": [{"name": "u", "user": {"token": token}}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
             "current-context": "x",
         }
@@ -150,10 +159,10 @@ def recipe() -> ModuleType:
 def running(folder: Path) -> Iterator[Plane]:
     """A control plane that ends with the block, with all its processes."""
     key, certificate = _certificate(folder)
-    clients, peers, port = _free(), _free(), _free()
+    clients, peers, port = free_port(), free_port(), free_port()
     plane = Plane(folder, f"https://127.0.0.1:{port}", certificate)
     with contextlib.ExitStack() as stack:
-        start = _Starter(folder, stack)
+        start = Starter(folder, stack)
         start("etcd", *_etcd(folder, clients, peers))
         start("kube-apiserver", *_api_server(folder, clients, port, key, certificate))
         client = plane.client()
@@ -193,20 +202,42 @@ def _api_server(folder: Path, etcd: int, port: int, key: Path, certificate: Path
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",
         "--endpoint-reconciler-type=none",
+        "--allow-privileged=true",  # as clouds have it: Pod Security is to say no, not this
+        f"--egress-selector-config-file={_egress(folder)}",
     ]
 
 
-def _controllers(plane: Plane, start: _Starter, key: Path, certificate: Path) -> None:
+def _egress(folder: Path) -> Path:
+    """Have the API server reach Services through a socket, for this machine has no cluster's network."""
+    connection = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(folder / "network.sock")}}}
+    whole = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+    path = folder / "egress.json"
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    return path
+
+
+def _controllers(plane: Plane, start: Starter, key: Path, certificate: Path) -> None:
     leader = ["--leader-elect=false", "--secure-port=0"]
-    manager = f"--kubeconfig={plane.settings('system:kube-controller-manager')}"
+    known = {name: f"--kubeconfig={plane.settings(token, token)}" for name, (token, _) in PEOPLE.items()}
     keys = [f"--service-account-private-key-file={key}", f"--root-ca-file={certificate}"]
     often = "--horizontal-pod-autoscaler-sync-period=2s"
-    start("kube-controller-manager", manager, "--use-service-account-credentials=true", often, *keys, *leader)
-    start("kube-scheduler", f"--kubeconfig={plane.settings('system:kube-scheduler')}", *leader)
-    start("kwok", f"--kubeconfig={plane.settings('admin')}", "--manage-all-nodes=true", "--server-address=127.0.0.1:0")
+    start(
+        "kube-controller-manager",
+        known["system:kube-controller-manager"],
+        "--use-service-account-credentials=true",
+        often,
+        *keys,
+        *leader,
+    )
+    start("kube-scheduler", known["system:kube-scheduler"], *leader)
+    start("kwok", known["admin"], "--manage-all-nodes=true", "--server-address=127.0.0.1:0")
 
 
-class _Starter:
+class Starter:
     """Starts programs that end with a stack, and keeps what they say."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
@@ -253,7 +284,8 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     return key, certificate
 
 
-def _free() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
@@ -261,13 +293,14 @@ def _free() -> int:
 
 
 def eventually(true: Callable[[], Any], what: str, words: Callable[[], str] = lambda: "", within: float = WAIT) -> Any:
-    """What `true` returns once it is something; fails if that takes too long."""
+    """What `true` returns once it is something; fails if that takes too long, or if `words` tell that a program has ended."""
     end = time.monotonic() + within
     while True:
         found = true()
         if found:
             return found
-        assert time.monotonic() < end, f"no {what} after {within:.0f} s\n{words()}"
+        said = words()
+        assert time.monotonic() < end and " (ended): " not in said, f"no {what} within {within:.0f} s\n{said}"
         time.sleep(0.1)
 
 

@@ -15,23 +15,6 @@ from tests.kubernetes.plane import Client, Plane, RefusedError, eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 BASE = f"/api/v1/namespaces/{program.NAMESPACE}"
-ORDER = ("Namespace", "CustomResourceDefinition", "ServiceAccount")
-NOT_RUNNING = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-"""Whose program would have to answer, and no container runs here: they are tried and not kept."""
-
-
-@pytest.fixture(scope="module")
-def objects() -> list[dict[str, Any]]:
-    return program.manifests(program.workloads())
-
-
-@pytest.fixture(scope="module")
-def cluster(plane: Plane, objects: list[dict[str, Any]]) -> Client:
-    """The control plane with the workloads in it."""
-    client = plane.client()
-    for one in sorted(objects, key=lambda one: ORDER.index(one["kind"]) if one["kind"] in ORDER else len(ORDER)):
-        client.apply(one, dry=one["kind"] in NOT_RUNNING)
-    return client
 
 
 def job(name: str, **spec: Any) -> dict[str, Any]:
@@ -116,21 +99,33 @@ def placed(client: Client, selector: str, count: int) -> list[str]:
     return sorted(found)
 
 
+def settled(client: Client) -> None:
+    """Wait until controllers have done what the workloads ask of them, once."""
+
+    def done() -> bool:
+        found = client.listed("/apis/apps/v1/deployments")
+        seen = [one["status"].get("observedGeneration") == one["metadata"]["generation"] for one in found]
+        revised = ["deployment.kubernetes.io/revision" in one["metadata"].get("annotations", {}) for one in found]
+        return all(seen) and all(revised)
+
+    placed(client, "app.kubernetes.io/name=tabular", 2)
+    eventually(done, "settled Deployments")
+
+
 # what is declared
 
 
 def test_the_server_takes_every_object_without_a_warning(cluster: Client, objects: list[dict[str, Any]]) -> None:
     assert cluster.warnings == []
     for one in objects:
-        if one["kind"] not in NOT_RUNNING:
-            assert cluster.read(one)["metadata"]["labels"]["skylift-stack"] == "vision-prod"
+        assert cluster.read(one)["metadata"]["labels"]["skylift-stack"] == "vision-prod"
 
 
 def test_a_second_time_changes_nothing(cluster: Client, objects: list[dict[str, Any]]) -> None:
+    settled(cluster)
     for one in objects:
-        if one["kind"] not in NOT_RUNNING:
-            before = lasting(cluster.read(one))
-            assert lasting(cluster.apply(one)) == before
+        before = lasting(cluster.read(one))
+        assert lasting(cluster.apply(one)) == before
 
 
 def test_a_misspelt_field_is_found(cluster: Client, objects: list[dict[str, Any]]) -> None:
@@ -148,11 +143,16 @@ def test_the_kind_jobset_is_established_and_checks_what_it_is_given(cluster: Cli
         return ("Established", "True") in [(one["type"], one["status"]) for one in conditions]
 
     eventually(established, "kind JobSet")
-    assert cluster.create(jobset("run-1"))["spec"]["replicatedJobs"][0]["replicas"] == 1
     wrong = jobset("run-2")
-    wrong["spec"]["replicatedJobs"][0]["template"]["spec"]["parallelism"] = "two"
-    with refused(422, "parallelism"):
+    wrong["spec"]["startupPolicy"] = {"startupPolicyOrder": "Sideways"}
+    with refused(422, 'Unsupported value: "Sideways"'):
         cluster.create(wrong)
+    kept = jobset("run-2")
+    kept["spec"]["suspend"] = True
+    cluster.create(kept)
+    kept["spec"]["network"]["enableDNSHostnames"] = False
+    with refused(422, 'spec.network: Invalid value: "object": Value is immutable'):
+        cluster.apply(kept)
 
 
 # what comes of it
@@ -203,6 +203,30 @@ def test_an_indexed_job_runs_on_the_pool_that_it_names(cluster: Client, plane: P
         for one in pods(trainer, "job-name=run-3")
     } == {"0", "1"}
     trainer.call("DELETE", f"/apis/batch/v1/namespaces/{program.NAMESPACE}/jobs/run-3?propagationPolicy=Foreground")
+
+
+def test_a_jobset_becomes_a_job_whose_machines_know_each_other_by_name(cluster: Client, plane: Plane) -> None:
+    trainer = plane.client("grace")
+    trainer.create(jobset("run-1"))
+    assert placed(cluster, "jobset.sigs.k8s.io/jobset-name=run-1", 2) == ["t4-a", "t4-a"]
+    specs = [one["spec"] for one in pods(cluster, "jobset.sigs.k8s.io/jobset-name=run-1")]
+    assert {(spec["hostname"], spec["subdomain"]) for spec in specs} == {
+        ("run-1-workers-0-0", "run-1"),
+        ("run-1-workers-0-1", "run-1"),
+    }
+    assert cluster.call("GET", f"{BASE}/services/run-1")["spec"]["clusterIP"] == "None"
+    path = f"/apis/jobset.x-k8s.io/v1alpha2/namespaces/{program.NAMESPACE}/jobsets/run-1"
+    eventually(
+        lambda: trainer.call("GET", path).get("status", {}).get("terminalState") == "Completed", "finished JobSet"
+    )
+    trainer.call("DELETE", path)
+
+
+def test_the_controller_of_jobset_says_what_is_wrong_with_one(cluster: Client) -> None:
+    wrong = jobset("run-7")
+    wrong["spec"]["successPolicy"] = {"operator": "All", "targetReplicatedJobs": ["nobody"]}
+    with refused(403, 'admission webhook "vjobset.kb.io" denied the request'):
+        cluster.create(wrong)
 
 
 # what is refused
@@ -263,6 +287,13 @@ def test_nobody_starts_a_run_as_somebody_else(cluster: Client, plane: Plane, acc
     stolen["spec"]["template"]["spec"]["serviceAccountName"] = account
     with refused(422, "runs of this stack use the service account training"):
         trainer.create(stolen)
+
+
+def test_a_jobset_does_not_get_around_that(cluster: Client, plane: Plane) -> None:
+    stolen = jobset("run-8")
+    stolen["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["serviceAccountName"] = "serving"
+    with refused(422, "runs of this stack use the service account training"):
+        plane.client("grace").create(stolen)
 
 
 def test_a_launcher_may_train_and_nothing_else(cluster: Client, plane: Plane) -> None:

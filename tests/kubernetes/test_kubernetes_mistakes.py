@@ -16,8 +16,6 @@ from infra.kubernetes.workloads import Address, Place, Quota, ServingArgs
 from skylift.errors import InputError
 from tests.kubernetes import program
 
-WITH_TLS = {"tls_secret": "certificate", "allowed_cidrs": ["203.0.113.0/24"]}
-
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
@@ -49,7 +47,7 @@ def test_what_cannot_work_is_refused_by_name_with_a_way_out(wrong: Callable[[], 
 
 
 def test_what_is_right_is_taken() -> None:
-    assert replace(program.CPU, exposure="public", **WITH_TLS).scheme == "https"
+    assert replace(program.GPU, exposure="public").scheme == "https"
     assert Quota(gpus=0, cpus=1, memory_gib=1).hard()["requests.nvidia.com/gpu"] == "0"
 
 
