@@ -6,11 +6,12 @@ import ast
 import importlib.util
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 PACKAGES: Final = {
     "aws": "pulumi_aws",
@@ -174,11 +175,20 @@ def fields(text: str, home: Path) -> dict[str, Field]:
     return found
 
 
+_parsing = threading.Lock()
+
+
+def _parse(text: str, mode: str = "exec") -> Any:
+    """Python 3.11 counts the depth of a tree once for all threads, and two that parse at once upset it: SystemError."""
+    with _parsing:
+        return ast.parse(text, mode=mode)
+
+
 def _signature(text: str) -> Iterator[tuple[str, ast.expr, bool]]:
     start = text.index("def __init__(")
     # A signature ends at the first `):` that closes a line; annotations have none.
     end = text.index("):\n", start)
-    tree = ast.parse(text[start:end] + "): pass")
+    tree = _parse(text[start:end] + "): pass")
     made = tree.body[0]
     assert isinstance(made, ast.FunctionDef)
     for argument, default in zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True):
@@ -195,6 +205,6 @@ def outputs(token: str) -> dict[str, Field]:
         return {}
     found = {}
     for name, python, annotation in _GETTER.findall(text):
-        tree = ast.parse(annotation, mode="eval").body
+        tree = _parse(annotation, mode="eval").body
         found[name or python] = Field(name or python, tree, made.home, "Optional[" not in annotation)
     return found
