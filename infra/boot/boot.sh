@@ -126,8 +126,12 @@ settle() {
     unit watch always 0 '' +console && units_of_mode && systemctl daemon-reload
 } 2>"$STATE/err"
 
+# However the first boot ends, it ends in a start or in a report.
+broken() { [ -e "$HOME_DIR/started" ] || [ -e "$STATE/failing" ] || fail boot_broken "the first boot ended early"; }
+
 first_boot() {
   local name
+  trap broken EXIT
   know || fail no_metadata "the metadata server does not answer"
   settle || fail not_settled "the script or its units could not be written"
   accept

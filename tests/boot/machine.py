@@ -144,18 +144,21 @@ class Machine:
         self._folder = folder
         self._groups: list[int] = []
 
-    def boot(self, given: BootSpec) -> tuple[int, str]:
-        """Exit code and output of the first boot; what systemd started goes on."""
+    def begin(self, given: BootSpec) -> subprocess.Popen[bytes]:
+        """Start the first boot."""
         script = self._folder / "user-data"
         script.write_text(render(self.cloud, given))
-        with (self._folder / "out").open("w+") as out:
+        with (self._folder / "out").open("w") as out:
             running = subprocess.Popen(
                 ["bash", script], env=self.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
             )
-            self._groups.append(running.pid)
-            code = running.wait(60)
-            out.seek(0)
-            return code, out.read()
+        self._groups.append(running.pid)
+        return running
+
+    def boot(self, given: BootSpec) -> tuple[int, str]:
+        """Exit code and output of the first boot; what systemd started goes on."""
+        code = self.begin(given).wait(60)
+        return code, (self._folder / "out").read_text()
 
     def set(self, name: str, text: str = "") -> None:
         """Something that the simulated tools look for."""

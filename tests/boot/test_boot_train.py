@@ -370,3 +370,14 @@ def test_a_second_boot_neither_pulls_nor_lengthens_its_life(machine: Make) -> No
     assert code == 0
     assert len(vm.calls("docker pull")) == 1
     assert (vm.root / "var/lib/skylift/facts").read_text() == facts
+
+
+def test_a_first_boot_that_is_interrupted_is_reported_like_one_that_failed(machine: Make) -> None:
+    vm = machine("aws", "train")
+    vm.set("no-driver")
+    running = vm.begin(spec("aws", "train", driver_timeout_s=600))
+    vm.until(lambda: vm.calls("nvidia-smi"), "waiting for the driver")
+    running.terminate()
+    running.wait(30)
+    assert report(vm)["reason"] == "boot_broken"
+    removed_by_id(vm)
