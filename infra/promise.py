@@ -87,7 +87,7 @@ def _outputs(context: Context, made: Made, found: Mapping[str, Any]) -> contract
             for name, one in made.endpoints.items()
         },
         pools={
-            name: _pool(plan, made.pools.get(name, ()), found["templates"].get(name, []))
+            name: _pool(context, plan, made.pools.get(name, ()), found["templates"].get(name, []))
             for name, plan in context.pools.items()
         },
         registry=found["registry"],
@@ -97,14 +97,17 @@ def _outputs(context: Context, made: Made, found: Mapping[str, Any]) -> contract
     )
 
 
-def _pool(plan: PoolPlan, variants: Sequence[Variant], found: Sequence[Mapping[str, Any]]) -> contract.PoolOutput:
+def _pool(
+    context: Context, plan: PoolPlan, variants: Sequence[Variant], found: Sequence[Mapping[str, Any]]
+) -> contract.PoolOutput:
+    is_sagemaker = context.settings.target == "sagemaker"  # which has names of its own for the same machines
     first, settings = plan.shapes[0], plan.settings
     return contract.PoolOutput(
         accelerator=settings.accelerator,
         count=first.count,
         cpus=first.cpus,
         memory=first.memory_gib,
-        machines=[shape.machine for shape in plan.shapes],
+        machines=[shape.sagemaker if is_sagemaker else shape.machine for shape in plan.shapes],
         zones=list(settings.zones),
         spot=settings.spot,
         max_machines=settings.max_machines,
