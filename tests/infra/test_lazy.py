@@ -1,0 +1,228 @@
+"""SDKs loaded class by class are the SDKs as they are: compared in processes of their own, with and without."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SDKS = ("pulumi_aws", "pulumi_gcp", "pulumi_azure_native", "pulumi_kubernetes")
+LAZY = {"SKYLIFT_EAGER": ""}
+EAGER = {"SKYLIFT_EAGER": "1"}
+
+
+def run(*arguments: str, paths: tuple[Path, ...] = (), **variables: str) -> str:
+    """What a Python program says, with `paths` before all others on its path."""
+    variables["PYTHONPATH"] = os.pathsep.join(map(str, (*paths, ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-P", *arguments], env={**os.environ, **variables}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@cache
+def report(sdk: str, eager: str) -> dict[str, Any]:
+    if importlib.util.find_spec(sdk) is None:
+        pytest.skip(f"{sdk} is not installed")
+    found: dict[str, Any] = json.loads(run(str(Path(__file__).with_name("sdk_report.py")), sdk, SKYLIFT_EAGER=eager))
+    return found
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+class TestEachSdk:
+    def test_the_same_inputs_reach_the_engine_and_the_same_outputs_come_back(self, sdk: str) -> None:
+        lazily, plainly = report(sdk, "")["declared"], report(sdk, "1")["declared"]
+        assert plainly["inputs"] and plainly["answers"]
+        assert lazily == plainly
+
+    def test_every_name_type_and_annotation_is_the_same(self, sdk: str) -> None:
+        lazily, plainly = report(sdk, ""), report(sdk, "1")
+        modules = plainly.keys() - {"declared", "loaded"}
+        assert modules and all(len(plainly[module]["types"]) > 100 for module in modules)
+        for module in modules:
+            assert lazily[module] == plainly[module]
+
+    def test_few_of_its_modules_are_loaded(self, sdk: str) -> None:
+        lazily, plainly = report(sdk, "")["loaded"], report(sdk, "1")["loaded"]
+        assert set(lazily) < set(plainly)
+        assert sum("." in each.partition(".")[2] for each in lazily) < len(plainly) / 3
+
+
+def program(text: str, tmp_path: Path, *paths: Path, **variables: str) -> str:
+    """What a program says that installs the lazy import first."""
+    file = tmp_path / "program.py"
+    file.write_text("from infra import lazy\nlazy.install()\nimport sys, pulumi\n" + textwrap.dedent(text))
+    return run(str(file), paths=paths, **variables).strip()
+
+
+@pytest.fixture
+def sdk(tmp_path: Path) -> Path:
+    """A folder with a small SDK as the generator would write it, but named like a cloud's."""
+    folder = tmp_path / "site"
+    types = (
+        "import pulumi\nfrom typing import Optional\nfrom typing_extensions import TypedDict\nfrom . import outputs\n"
+    )
+    nested = """
+__all__ = ['NestedArgsDict', 'NestedArgs']
+
+class NestedArgsDict(TypedDict):
+    size: int
+
+@pulumi.input_type
+class NestedArgs:
+    def __init__(__self__, *, size: int, inner: Optional['NestedArgs'] = None):
+        pulumi.set(__self__, 'size', size)
+
+    @property
+    @pulumi.getter(name='theSize')
+    def size(self) -> int:
+        return pulumi.get(self, 'size')
+
+    @property
+    @pulumi.getter
+    def inner(self) -> 'Optional[NestedArgs]':
+        return pulumi.get(self, 'inner')
+"""
+    files = {
+        "__init__.py": "",
+        "svc/__init__.py": "from .get_thing import *\nfrom .thing import *\nfrom ._inputs import *\nfrom . import outputs\n",
+        "svc/_inputs.py": types + nested,
+        "svc/outputs.py": "__all__ = []\n",
+        "svc/thing.py": "from ._inputs import *\n__all__ = ['Thing']\nclass Thing:\n    nested = lambda self: NestedArgs\n",
+        "svc/get_thing.py": "__all__ = ['get_thing']\ndef get_thing(): return 'got'\n",
+    }
+    for name, text in files.items():
+        path = folder / "pulumi_aws" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+LOOK = """
+    import pulumi_aws.svc as svc
+    from pulumi import _types
+    assert svc.Thing().nested() is svc.NestedArgs and svc.Thing.__module__ == "pulumi_aws.svc.thing"
+    assert str(_types.input_type_types(svc.NestedArgs)["inner"]) == "<class 'pulumi_aws.svc._inputs.NestedArgs'>"
+    assert svc.get_thing() == "got" and svc.NestedArgs(size=3).size == 3
+    assert not hasattr(svc, "nothing")
+    assert sorted(svc._inputs.__all__) == ["NestedArgs", "NestedArgsDict"]
+    print(type(svc).__name__, type(svc._inputs).__name__)
+"""
+
+
+class TestInstall:
+    def test_a_generated_layout_is_loaded_lazily(self, sdk: Path, tmp_path: Path) -> None:
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package _Types"
+
+    def test_one_variable_turns_it_off(self, sdk: Path, tmp_path: Path) -> None:
+        assert program(LOOK, tmp_path, sdk, **EAGER) == "module module"
+        assert (
+            program("print(len(sys.meta_path))", tmp_path, **EAGER)
+            == run("-c", "import sys; print(len(sys.meta_path))").strip()
+        )
+
+    def test_installing_twice_is_installing_once(self, tmp_path: Path) -> None:
+        assert (
+            program("before = list(sys.meta_path); lazy.install(); print(before == sys.meta_path)", tmp_path, **LAZY)
+            == "True"
+        )
+
+    def test_a_class_is_made_when_it_is_asked_for(self, sdk: Path, tmp_path: Path) -> None:
+        text = """
+            import pulumi_aws.svc as svc
+            svc.Thing
+            print("pulumi_aws.svc.get_thing" in sys.modules, "NestedArgs" in vars(svc._inputs))
+            svc.Thing().nested()
+            print("NestedArgs" in vars(svc._inputs), "NestedArgsDict" in vars(svc._inputs))
+        """
+        assert program(text, tmp_path, sdk, **LAZY).splitlines() == ["False False", "True False"]
+
+    def test_a_function_named_like_its_module_wins_whoever_imports_first(self, sdk: Path, tmp_path: Path) -> None:
+        text = """
+            import pulumi_aws.svc as svc
+            from pulumi_aws.svc.get_thing import get_thing
+            print(svc.get_thing is get_thing)
+        """
+        assert program(text, tmp_path, sdk, **LAZY) == "True" == program(text, tmp_path, sdk, **EAGER)
+
+    def test_a_name_that_is_nowhere_is_a_plain_error(self, sdk: Path, tmp_path: Path) -> None:
+        text = """
+            import pulumi_aws.svc as svc
+            for module, name in ((svc, "Bukcet"), (svc._inputs, "BukcetArgs")):
+                try: getattr(module, name)
+                except AttributeError as error: print(error)
+            try: from pulumi_aws.svc import Bukcet
+            except ImportError as error: print(str(error).partition(" (")[0])
+        """
+        assert program(text, tmp_path, sdk, **LAZY) == program(text, tmp_path, sdk, **EAGER)
+
+
+class TestUnknownLayout:
+    """What does not look as the generator writes it is imported as Python always does, and works."""
+
+    @pytest.mark.parametrize(
+        ("file", "more"),
+        [
+            ("_inputs.py", "\nNestedArgs.more = 1\n"),
+            ("_inputs.py", "\ndef helper(): return NestedArgs\n"),
+            ("_inputs.py", "\nclass NestedArgsDict(TypedDict):\n    other: int\n"),
+            ("_inputs.py", "\nclass Bare: pass\n"),
+            (
+                "_inputs.py",
+                "\n@__import__('functools').total_ordering\nclass A:\n    def __init__(self): pass\n    def __lt__(self, o): return 1\n",
+            ),
+        ],
+        ids=["a statement", "a function", "a class twice", "another class", "another decorator"],
+    )
+    def test_of_nested_types(self, sdk: Path, tmp_path: Path, file: str, more: str) -> None:
+        path = sdk / "pulumi_aws" / "svc" / file
+        path.write_text(path.read_text() + more)
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package module"
+
+    def test_of_a_package_that_uses_what_it_imports(self, sdk: Path, tmp_path: Path) -> None:
+        path = sdk / "pulumi_aws" / "svc" / "__init__.py"
+        path.write_text(path.read_text() + "Thing.used = True\n")
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "module _Types"
+
+    def test_in_an_archive(self, sdk: Path, tmp_path: Path) -> None:
+        archive = tmp_path / "sdk.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            for path in sdk.rglob("*.py"):
+                file.write(path, path.relative_to(sdk))
+        assert program(LOOK, tmp_path, archive, **LAZY) == "module module"
+
+
+class TestThrift:
+    def test_debug_messages_stay_here_and_others_are_sent(self, tmp_path: Path) -> None:
+        text = """
+            from pulumi.runtime import settings
+            class Engine:
+                def Log(self, request): print(request.message)
+            settings.SETTINGS.engine = Engine()
+            pulumi.log.debug("debug")
+            pulumi.log.info("info")
+        """
+        assert program(text, tmp_path, **LAZY) == "info"
+        assert program(text, tmp_path, **EAGER) == "debug\ninfo"
+
+    def test_cycles_are_still_collected(self, tmp_path: Path) -> None:
+        text = """
+            import gc, weakref
+            class Cycle: pass
+            first = Cycle(); first.itself = first
+            gone = weakref.ref(first); del first
+            rest = [[] for _ in range(150_000)]
+            print(gone() is None)
+        """
+        assert program(text, tmp_path, **LAZY) == "True"
