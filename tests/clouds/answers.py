@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -145,6 +146,48 @@ def kubeconfigs(host: str) -> dict[str, Any]:
     return {"kubeconfigs": [{"name": "clusterUser", "value": value}]}
 
 
+def _google_machines(arguments: Mapping[str, Any], world: World) -> dict[str, Any]:
+    """Every machine type that the filter names is sold in every zone."""
+    zone = str(arguments["zone"])
+    named = re.findall(r'name = "([^"]+)"', str(arguments.get("filter", "")))
+    link = f"https://www.googleapis.com/compute/v1/projects/{world.project}/zones/{zone}/machineTypes"
+    return {
+        "id": zone,
+        "zone": zone,
+        "project": world.project,
+        "machineTypes": [
+            {
+                "name": name,
+                "description": "simulated",
+                "guestCpus": 4,
+                "memoryMb": 16384,
+                "accelerators": [],
+                "bundledLocalSsds": [],
+                "deprecateds": [],
+                "isSharedCpus": False,
+                "maximumPersistentDisks": 128,
+                "maximumPersistentDisksSizeGb": 263168,
+                "architecture": "X86_64",
+                "selfLink": f"{link}/{name}",
+            }
+            for name in named
+        ],
+    }
+
+
+def _google_quota(arguments: Mapping[str, Any], world: World) -> dict[str, Any]:
+    region = world.google_region
+    detail = {"applicableLocations": [region], "dimensions": {"region": region}, "details": [{"value": "1000"}]}
+    return {
+        "id": f"{arguments['parent']}/{arguments['quotaId']}",
+        "quotaId": arguments["quotaId"],
+        "service": arguments["service"],
+        "parent": arguments["parent"],
+        "dimensions": ["region"],
+        "dimensionsInfos": [detail],
+    }
+
+
 _KNOWN: dict[str, Question] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda arguments, world: {
         "accountId": world.account,
@@ -199,6 +242,8 @@ _KNOWN: dict[str, Question] = {
         "labels": {},
     },
     "gcp:compute/getImage:getImage": _google_image,
+    "gcp:compute/getMachineTypes:getMachineTypes": _google_machines,
+    "gcp:cloudquota/getSQuotaInfo:getSQuotaInfo": _google_quota,
     "gcp:compute/getZones:getZones": lambda arguments, world: {
         "id": "zones",
         "names": [f"{arguments.get('region') or world.google_region}-{letter}" for letter in "abc"],
