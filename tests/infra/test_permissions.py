@@ -46,7 +46,7 @@ def test_a_resource_is_the_stacks_own_or_narrowed_or_says_why_not(target: str) -
     own = (context.base, context.base.replace("-", "_"), context.suffix)
     for grant in granted(target):
         for on in grant.on:
-            narrowed = any(name in on.partition("*")[0] for name in own) or grant.condition or grant.wide
+            narrowed = any(name in on for name in own) or grant.condition or grant.wide
             narrowed = narrowed or any(re.search(pattern, on) for pattern in NOBODYS)
             assert "*" not in on or narrowed, f"{grant.who} to {grant.what}: {on} is nobody's, and no `wide` says why"
             assert on != "*" or grant.wide, f"{grant.who} to {grant.what}: all resources, and no `wide` says why"
