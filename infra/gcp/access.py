@@ -88,7 +88,9 @@ class Access(Component):
             "projects": self._project,
         }.get(_kind(root))
         thing = self._thing(root)
-        if bind is not None and thing is not None:  # endpoints of Vertex AI are granted where they are made
+        if (
+            bind is not None and thing is not None
+        ):  # endpoints of Vertex AI and the reaper are granted where they are made
             held = {
                 "member": member,
                 "role": self._args.roles.get(role, role),

@@ -60,6 +60,12 @@ def _machines(context: Context) -> Iterator[Grant]:
     yield _acting("host", "training", IMPERSONATE, "hand the run credentials narrowed to it", context)
     yield from _asked(context, "host", boot.ACTIONS["gcp"])
     yield from _asked(context, "reaper", reaper.ACTIONS["gcp"])
+    yield Grant(
+        who="reaper",
+        what="be called by its own clock",
+        actions=("roles/run.invoker",),
+        on=(f"{names.project(context)}/locations/{context.region}/services/{names.reaper(context)}",),
+    )
     yield from _tunnel(context)
 
 
@@ -157,8 +163,7 @@ def _asked(context: Context, who: Who, asked: tuple[Asked, ...]) -> Iterator[Gra
         "stack": context.stack,
         "region": context.region,
         "account": context.account,
-        "group": f"{context.base}-",
-        "work": names.bucket(context, "work").bucket,
+        "group": names.run_prefix(context),
     }
     for one in asked:
         condition: Mapping[str, object] = one.condition

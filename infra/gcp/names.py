@@ -5,6 +5,7 @@ What the settings name stands for what the stack would make."""
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -93,6 +94,19 @@ def account_id(context: Context, who: Who | Identity) -> str:
     return _fitting(context, who, _ACCOUNT_MOST)
 
 
+def slug(name: str, most: int = 16) -> str:
+    """A pool's, endpoint's or secret's name as a part of Google's names: letters, digits and `-`, cut where it is long.
+
+    Examples:
+        >>> slug("gpu"), slug("fraud_model.v2-europe")
+        ('gpu', 'fraud-model-5a15')
+    """
+    plain = re.sub("[^a-z0-9]+", "-", name)
+    if plain == name and len(name) <= most:
+        return name
+    return f"{plain[: most - 5].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
+
+
 def _fitting(context: Context, part: str, most: int) -> str:
     """The plain name where it fits, else a shortened one that the stack's suffix keeps apart from others."""
     plain = f"{context.base}-{part}"
@@ -145,7 +159,7 @@ def repository(context: Context) -> str:
 
 def secret(context: Context, name: str) -> str:
     """Id of an entry of the secret store."""
-    return context.name(name.replace(".", "-"), most=255)
+    return context.name(slug(name, most=63), most=255)
 
 
 def secrets(context: Context) -> dict[str, str]:
@@ -156,6 +170,30 @@ def secrets(context: Context) -> dict[str, str]:
 
 def secret_resource(context: Context, identifier: str) -> str:
     return f"{project(context)}/secrets/{identifier}"
+
+
+def run_prefix(context: Context) -> str:
+    """Beginning of the names of run groups; a run's id follows."""
+    return context.name("run", most=40) + "-"
+
+
+def forwarding_rule(context: Context, endpoint: str) -> str:
+    """Known before it is made, for alarms count requests by it."""
+    return context.name("serve", slug(endpoint), most=63)
+
+
+def log_bucket(context: Context) -> str:
+    return context.name("logs", most=100)
+
+
+def cluster(context: Context) -> str:
+    """Of the settings, or the one that the stack makes: GKE takes 40 letters."""
+    return context.settings.cluster.name or _fitting(context, "cluster", 40)
+
+
+def reaper(context: Context) -> str:
+    """The function's name, and its clock's."""
+    return context.name("reaper", most=49)
 
 
 def endpoint_id(context: Context, name: str) -> str:

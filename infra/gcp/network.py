@@ -64,7 +64,7 @@ class Network(Component):
     Attributes:
         id: of the network.
         subnet: where machines are.
-        proxies: where Google's proxies are; None unless an endpoint has a certificate.
+        proxies: subnet of Google's proxies, which load balancers need; None where the stack makes none.
     """
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -72,7 +72,7 @@ class Network(Component):
         settings = args.context.settings.network
         self._name, self._args = name, args
         self.layout = layout(settings.cidr)
-        self.proxies: pulumi.Output[str] | None = None
+        self.proxies: pulumi.Resource | None = None
         if settings.id is not None:
             self.id = pulumi.Output.from_input(settings.id)
             self.subnet = pulumi.Output.from_input(settings.subnets[0])
@@ -91,8 +91,7 @@ class Network(Component):
             self._nat(network)
         if context.settings.kind == "vm":
             self._firewall(network)
-            if any(plan.settings.certificate for plan in context.endpoints.values()):
-                self.proxies = self._proxies(network)
+            self.proxies = self._proxies(network)
 
     def _subnet(self, network: gcp.compute.Network) -> pulumi.Output[str]:
         ranges = {"pods": self.layout.pods, "services": self.layout.services}
@@ -166,7 +165,7 @@ class Network(Component):
             opts=self.child(),
         )
 
-    def _proxies(self, network: gcp.compute.Network) -> pulumi.Output[str]:
+    def _proxies(self, network: gcp.compute.Network) -> gcp.compute.Subnetwork:
         return gcp.compute.Subnetwork(
             f"{self._name}-proxies",
             network=network.id,
@@ -175,4 +174,4 @@ class Network(Component):
             purpose="REGIONAL_MANAGED_PROXY",
             role="ACTIVE",
             opts=self.child(),
-        ).id
+        )

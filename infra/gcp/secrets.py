@@ -36,7 +36,7 @@ class Secrets(Component):
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         self.ids: dict[str, pulumi.Output[str]] = {
-            entry: self._entry(f"{name}-{entry}", identifier, args.key)
+            entry: self._entry(f"{name}-{names.slug(entry, most=63)}", identifier, args.key)
             for entry, identifier in names.secrets(args.context).items()
         }
         self.register_outputs({"ids": self.ids})

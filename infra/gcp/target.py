@@ -14,6 +14,7 @@ from infra.gcp import checks, names
 from infra.gcp.access import Access, AccessArgs
 from infra.gcp.identity import Identities, IdentityArgs
 from infra.gcp.key import Key, KeyArgs
+from infra.gcp.monitoring import Monitoring, MonitoringArgs
 from infra.gcp.network import Network, NetworkArgs
 from infra.gcp.registry import Registry, RegistryArgs
 from infra.gcp.secrets import Secrets, SecretsArgs
@@ -41,7 +42,7 @@ class Ground:
         keep: URL of the bucket.
         work: likewise.
         things: buckets, repository and secrets by IAM's name, each known once it is there.
-        access: None where the stack makes no identity and grants nobody.
+        zones: of the region, by machine type those that sell it.
         opts: for components.
     """
 
@@ -58,6 +59,7 @@ class Ground:
     keep: pulumi.Output[str]
     work: pulumi.Output[str]
     things: Mapping[str, pulumi.Input[str]]
+    zones: Mapping[str, Sequence[str]]
     opts: pulumi.ResourceOptions
 
 
@@ -68,7 +70,8 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
     found = checks.check(context, asking)
     # Whatever uses the second provider waits for the services.
     provider = _provider("google", context, after=_services(context, asking))
-    ground = _ground(context, root, found.number, pulumi.ResourceOptions(providers=[provider]))
+    ground = _ground(context, root, found, pulumi.ResourceOptions(providers=[provider]))
+    Monitoring("monitoring", MonitoringArgs(context=context, number=found.number), ground.opts)
     made = _made(ground)
     place = {"project": pulumi.Output.from_input(context.account)}
     if ground.network is not None:
@@ -121,13 +124,13 @@ def _services(context: Context, provider: gcp.Provider) -> list[pulumi.Resource]
     ]
 
 
-def _ground(context: Context, root: Path, number: str, opts: pulumi.ResourceOptions) -> Ground:
+def _ground(context: Context, root: Path, found: checks.Found, opts: pulumi.ResourceOptions) -> Ground:
     key: pulumi.Input[str] | None = {"provider": None}.get(context.encryption_key, context.encryption_key)
     if context.encryption_key == "stack":
-        key = Key("key", KeyArgs(context=context, number=number), opts).id
+        key = Key("key", KeyArgs(context=context, number=found.number), opts).id
     storage = Storage("storage", StorageArgs(context=context, key=key), opts)
     registry = Registry("registry", RegistryArgs(context=context, key=key), opts)
-    identities = Identities("identity", IdentityArgs(context=context, number=number), opts)
+    identities = Identities("identity", IdentityArgs(context=context, number=found.number), opts)
     network = None
     if context.settings.kind != "managed" or any(one.exposure == "private" for one in context.endpoints.values()):
         network = Network("network", NetworkArgs(context=context, accounts=identities.emails), opts)
@@ -139,7 +142,7 @@ def _ground(context: Context, root: Path, number: str, opts: pulumi.ResourceOpti
     return Ground(
         context=context,
         root=root,
-        number=number,
+        number=found.number,
         key=key,
         network=network,
         storage=storage,
@@ -150,6 +153,7 @@ def _ground(context: Context, root: Path, number: str, opts: pulumi.ResourceOpti
         keep=storage.keep.apply(lambda _: keep.url),
         work=storage.work.apply(lambda _: work.url),
         things=things,
+        zones=found.zones,
         opts=opts,
     )
 
@@ -164,9 +168,14 @@ def _made(ground: Ground) -> Made:
     """Only the SDK modules of one shape are loaded."""
     kind = ground.context.settings.kind
     if kind == "vm":
+        from infra.gcp.reaper import Reaper, ReaperArgs
         from infra.gcp.vm import Machines, MachinesArgs
 
-        return Machines("machines", MachinesArgs.on(ground), ground.opts).made
+        args = ReaperArgs(
+            context=ground.context, account=ground.identities.emails["reaper"], bucket=ground.storage.work
+        )
+        Reaper("reaper", args, ground.opts)
+        return Machines("vm", MachinesArgs.on(ground), ground.opts).made
     if kind == "cluster":
         from infra.gcp.cluster import Cluster, ClusterArgs
 
