@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from skylift.cli import cli
+from skylift.cli._errors import run
 from skylift.client import projects
 from skylift.client.bootstrap import Bootstrap, Place, known
 from skylift.engine import find_pulumi
 from skylift.errors import SkyliftError
+from skylift.stack.project import Project
 from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.server import serve
 
@@ -107,3 +112,23 @@ def test_dns_of_the_simulated_azure_names_does_not_resolve() -> None:
     """Or the tests above would find what nobody made."""
     with pytest.raises(OSError):
         socket.getaddrinfo("skyliftstate00000000.blob.core.windows.net", 443)
+
+
+def test_as_typed_it_prints_the_init_that_uses_what_it_made(
+    cloud: SimulatedCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = ("--target", "ec2", "--region", "us-east-1", "--account", "123456789012")
+    assert run(cli, ("bootstrap", *place, "--yes", "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["backend"].startswith("s3://skylift-state-123456789012-us-east-1")
+    assert told["backend"] in told["init"] and told["secrets_provider"] in told["init"]
+    assert run(cli, [*shlex.split(told["init"].replace("NAME", "lab"))[1:], "--yes"]) == 0
+    stack = Project.find(tmp_path)
+    assert stack.settings("lab").backend == told["backend"]
+    assert stack.secrets_provider("lab") == told["secrets_provider"]
+    capsys.readouterr()
+    assert run(cli, ("bootstrap", *place, "--yes")) == 0
+    assert "skylift init NAME" in capsys.readouterr().out
+    cloud.credentials = "expired"
+    assert run(cli, ("bootstrap", *place, "--yes")) == 7
