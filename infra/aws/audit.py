@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.buckets import expired, private_bucket
 from infra.aws.names import Names
 from infra.aws.records import tls_only
-from infra.aws.storage import expired, private_bucket
 from infra.component import Component
 from infra.context import Context
 from skylift.artifacts import layout

@@ -49,9 +49,8 @@ class Key(Component):
                 policy=json.dumps(policy(names)),
                 opts=self.lasting(),
             )
-            aws.kms.Alias(
-                f"{name}-alias", name=names.key_alias, target_key_id=key.key_id, opts=self.lasting(deleted_with=key)
-            )
+            # Removed by itself: while its key waits for deletion, the alias would stay and hold the name.
+            aws.kms.Alias(f"{name}-alias", name=names.key_alias, target_key_id=key.key_id, opts=self.lasting())
             self.arn = self.own = key.arn
         self.register_outputs({"arn": self.arn})
 

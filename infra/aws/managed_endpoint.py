@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.alarms import ERRORS_PERCENT, Metric, Rule, alarm
+from infra.aws.managed_watch import VARIANT, watch
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.component import Component
@@ -15,12 +15,9 @@ from infra.context import EndpointPlan
 from infra.promise import Served
 from skylift import catalog
 
-VARIANT = "all"
-"""The service's own variants are not used: the server splits traffic itself, the same way on every target."""
 GPU_SYSTEM = "al2-ami-sagemaker-inference-gpu-3-1"
 """Driver 550 (CUDA 12.4); the service's default is older. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html"""
 STARTUP_SECONDS = {"cpu": 600, "gpu": 1200}
-IDLE_PERCENT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Endpoint(Component):
         self._names = Names(self.context)
         self._called = self._names.endpoint(self._plan.name)
         self._kind = "gpu" if self._plan.shape.count else "cpu"
-        alarms = self._alarms()
+        alarms = watch(self, name, args.endpoint, args.platform.monitoring)
         endpoint = self._endpoint(self._configuration(self._model()), alarms)
         self._scaling(endpoint)
         host = f"https://runtime.sagemaker.{self.context.region}.amazonaws.com/endpoints/"
@@ -153,37 +150,6 @@ class Endpoint(Component):
             ),
             opts=self.child(),
         )
-
-    def _alarms(self) -> list[aws.cloudwatch.MetricAlarm]:
-        """https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html; latency is in microseconds.
-
-        Returns:
-            Those that take an update back.
-        """
-        where = {"EndpointName": self._called, "VariantName": VARIANT}
-
-        def metric(name: str, statistic: str = "Sum", namespace: str = "AWS/SageMaker") -> Metric:
-            return Metric(namespace=namespace, name=name, dimensions=where, statistic=statistic)
-
-        name, monitoring = self._plan.name, self._args.platform.monitoring
-        errors = Rule(
-            what=f"{name} answers with errors",
-            metric=metric("Invocation5XXErrors"),
-            per=metric("Invocations"),
-            above=ERRORS_PERCENT,
-        )
-        slow = Rule(
-            what=f"{name} is slow",
-            metric=metric("ModelLatency", "p95"),
-            above=self._plan.settings.request_seconds * 1e6 / 2,
-        )
-        rules = {"errors": errors, "slow": slow}
-        if self._kind == "gpu":
-            idle = metric("GPUUtilization", "Average", "/aws/sagemaker/Endpoints")
-            what = f"{name} pays for GPUs that do next to nothing"
-            rules["idle"] = Rule(what=what, metric=idle, below=IDLE_PERCENT, period=3600, looks=1)
-        made = {kind: alarm(self, f"{self._name}-{kind}", rule, monitoring) for kind, rule in rules.items()}
-        return [made["errors"], made["slow"]]
 
 
 def environment(names: Names, endpoint: EndpointPlan) -> dict[str, str]:

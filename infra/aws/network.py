@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.network_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 from infra.aws.network_plan import LEAST_ZONES, Plan, interface_services, plan
 from infra.component import Component
 from infra.context import Context
@@ -93,7 +94,14 @@ class Network(Component):
         self.prefix_list = gateway.prefix_list_id
         services = interface_services(context)
         if services:
-            self._endpoints(vpc, services)
+            subnets = self.subnet_ids[:LEAST_ZONES]
+            PrivateEndpoints(
+                f"{name}-private-endpoints",
+                PrivateEndpointsArgs(
+                    context=context, vpc_id=vpc.id, cidr=self.cidr, subnet_ids=subnets, services=services
+                ),
+                self.child(),
+            )
         if self._args.flow_logs is not None:
             aws.ec2.FlowLog(
                 f"{name}-flow",
@@ -157,35 +165,6 @@ class Network(Component):
             nat_gateway_id=nat.id,
             opts=self.child(),
         )
-
-    def _endpoints(self, vpc: aws.ec2.Vpc, services: Sequence[str]) -> None:
-        group = aws.ec2.SecurityGroup(
-            f"{self._name}-endpoints",
-            vpc_id=vpc.id,
-            description="private endpoints of AWS services",
-            opts=self.child(),
-        )
-        aws.vpc.SecurityGroupIngressRule(
-            f"{self._name}-endpoints-in",
-            security_group_id=group.id,
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            cidr_ipv4=self.cidr,
-            description="HTTPS from this network",
-            opts=self.child(),
-        )
-        for service in services:
-            aws.ec2.VpcEndpoint(
-                f"{self._name}-{service.replace('.', '-')}",
-                vpc_id=vpc.id,
-                service_name=f"com.amazonaws.{self.context.region}.{service}",
-                vpc_endpoint_type="Interface",
-                private_dns_enabled=True,
-                subnet_ids=self.subnet_ids[:LEAST_ZONES],
-                security_group_ids=[group.id],
-                opts=self.child(),
-            )
 
 
 def _has_public(context: Context) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.aws.alarms import ERRORS_PERCENT, IDLE_HOURS, Metric, Rule, alarm
-from infra.aws.firewall import PORT
+from infra.aws.balancer import Balancer, BalancerArgs
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.aws.templates import SERVING_DISK_GIB, Machine, serving_script, template
@@ -17,8 +16,6 @@ from infra.component import Component
 from infra.context import EndpointPlan
 from infra.promise import Served
 
-TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-"""TLS 1.2 and 1.3: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""
 BOOT_SECONDS = {"cpu": 600, "gpu": 1200}
 """Until a new machine must be ready: driver, image of several GB, model."""
 SETTLED_SECONDS = 300.0
@@ -48,63 +45,16 @@ class Group(Component):
         self._name, self._args, self._plan = name, args, args.endpoint
         self._names = Names(self.context)
         self._kind = "gpu" if self._plan.shape.count else "cpu"
-        balancer, target = self._balancer()
-        group = self._group(target)
-        self._alarms(balancer, target)
+        front = Balancer(f"{name}-front", BalancerArgs(platform=args.platform, endpoint=args.endpoint), self.child())
+        group = self._group(front.target)
+        self._alarms(front)
         self.served = Served(
-            url=self._url(balancer),
+            url=front.url,
             access="direct" if self._plan.exposure == "public" else "ssm",
             resource=group.name,
             settled=SETTLED_SECONDS,
         )
         self.register_outputs({"url": self.served.url, "group": group.name})
-
-    def _url(self, balancer: aws.lb.LoadBalancer) -> pulumi.Output[str]:
-        told = self._plan.settings
-        scheme = "https" if told.certificate else "http"
-        return pulumi.Output.concat(scheme, "://", told.hostname or balancer.dns_name)
-
-    def _balancer(self) -> tuple[aws.lb.LoadBalancer, aws.lb.TargetGroup]:
-        platform, told, name = self._args.platform, self._plan.settings, self._name
-        is_public = self._plan.exposure == "public"
-        port = 443 if told.certificate else 80
-        ranges = (told.allowed_ranges or ["0.0.0.0/0"]) if is_public else [platform.network.cidr]
-        inside = platform.firewall.balancer(self._plan.name, port, list(ranges), parent=self)
-        subnets = platform.network.public_ids if is_public else platform.network.subnet_ids
-        balancer = aws.lb.LoadBalancer(
-            f"{name}-balancer",
-            internal=not is_public,
-            load_balancer_type="application",
-            security_groups=[inside.id],
-            subnets=subnets,
-            drop_invalid_header_fields=True,
-            idle_timeout=math.ceil(told.request_seconds) + 5,
-            opts=self.child(),
-        )
-        target = aws.lb.TargetGroup(
-            f"{name}-target",
-            port=PORT,
-            protocol="HTTP",
-            target_type="instance",
-            vpc_id=platform.network.vpc_id,
-            load_balancing_algorithm_type="least_outstanding_requests",
-            deregistration_delay=math.ceil(told.drain_seconds),
-            health_check=aws.lb.TargetGroupHealthCheckArgs(
-                path="/readyz", matcher="200", interval=10, timeout=5, healthy_threshold=2, unhealthy_threshold=3
-            ),
-            opts=self.child(),
-        )
-        aws.lb.Listener(
-            f"{name}-listener",
-            load_balancer_arn=balancer.arn,
-            port=port,
-            protocol="HTTPS" if told.certificate else "HTTP",
-            certificate_arn=told.certificate,
-            ssl_policy=TLS_POLICY if told.certificate else None,
-            default_actions=[aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=target.arn)],
-            opts=self.child(),
-        )
-        return balancer, target
 
     def _group(self, target: aws.lb.TargetGroup) -> aws.autoscaling.Group:
         platform, plan, name = self._args.platform, self._plan, self._name
@@ -157,9 +107,9 @@ class Group(Component):
         )
         return group
 
-    def _alarms(self, balancer: aws.lb.LoadBalancer, target: aws.lb.TargetGroup) -> None:
+    def _alarms(self, front: Balancer) -> None:
         """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html"""
-        where = {"LoadBalancer": balancer.arn_suffix, "TargetGroup": target.arn_suffix}
+        where = {"LoadBalancer": front.balancer.arn_suffix, "TargetGroup": front.target.arn_suffix}
 
         def metric(name: str, statistic: str = "Sum") -> Metric:
             return Metric(namespace="AWS/ApplicationELB", name=name, dimensions=where, statistic=statistic)
