@@ -89,7 +89,7 @@ class SimulatedCloud:
     def one(self, token: str, name: str | None = None) -> Stored:
         found = [one for one in self.of(token) if name in (None, one.name, one.physical)]
         assert len(found) == 1, (
-            f"{len(found)} of {token} {name or ''}, not one: {[str(one.id) for one in self.resources.values()]}"
+            f"{len(found)} of {token} {name or ''}, not one: {[one.name or one.id for one in self.of(token)]}"
         )
         return found[0]
 
@@ -150,13 +150,27 @@ class SimulatedCloud:
         if self.credentials == "expired":
             raise CloudError(faults.EXPIRED.get(package, "credentials have expired"))
 
-    def create(self, token: str, name: str, inputs: dict[str, Any], world: World, timeout: float = 0) -> Stored:
+    def create(
+        self,
+        token: str,
+        name: str,
+        inputs: dict[str, Any],
+        world: World,
+        timeout: float = 0,
+        labels: Mapping[str, Any] | None = None,
+    ) -> Stored:
+        """Make one; `labels` are the outputs that the provider's own configuration adds.
+
+        Raises:
+            CloudError: refused, or made by half.
+        """
         with self.lock:
             self.authorize(token.split(":")[0])
             half = self._fault("create", token, name, timeout)
             count = self._made[token, name] = self._made.get((token, name), -1) + 1
             salt = str(count) if count else ""
             identifier, outputs = computed.outputs(token, name, inputs, world, salt=salt)
+            outputs |= labels or {}
             self._require_free(token, name, identifier, inputs)
             self._orders += 1
             stored = Stored(token, identifier, name, inputs, outputs, salt, order=self._orders)
@@ -169,7 +183,14 @@ class SimulatedCloud:
             return stored
 
     def update(
-        self, token: str, identifier: str, name: str, inputs: dict[str, Any], world: World, timeout: float = 0
+        self,
+        token: str,
+        identifier: str,
+        name: str,
+        inputs: dict[str, Any],
+        world: World,
+        timeout: float = 0,
+        labels: Mapping[str, Any] | None = None,
     ) -> Stored:
         with self.lock:
             self.authorize(token.split(":")[0])
@@ -177,7 +198,11 @@ class SimulatedCloud:
             stored = self.resources.get((token, identifier))
             if stored is None:
                 raise CloudError(f"{identifier} was not found")
+            refused = relations.displaced(stored, inputs, self.resources.values())
+            if refused:
+                raise CloudError(refused)
             _, outputs = computed.outputs(token, stored.name or name, inputs, world, salt=stored.salt)
+            outputs |= labels or {}
             if "latestVersion" in outputs:
                 outputs["latestVersion"] = int(stored.outputs.get("latestVersion", 1)) + 1
             stored.inputs, stored.outputs, stored.is_broken = inputs, outputs, bool(half)
@@ -248,7 +273,7 @@ class SimulatedCloud:
         if identifier in self._gone_softly:
             raise CloudError(relations.SOFT[token])
         others = [one for one in self.resources.values() if one.token == token]
-        said = relations.taken(token, name, identifier, inputs, others)
+        said = relations.taken(token, name, identifier, inputs, others) or relations.occupied(token, inputs, others)
         if said:
             self.log.append(Happening("fail", token, name, identifier))
             raise CloudError(said)

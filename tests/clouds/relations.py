@@ -253,10 +253,95 @@ TAKEN: Final = {
 
 IDEMPOTENT: Final = re.compile(
     r"aws:(s3/bucket[A-Z]|iam/rolePolicy|autoscaling/(tag|policy)|appautoscaling|cloudwatch/(eventTarget|metricAlarm)|ssm|sns/topicPolicy)"
-    r"|gcp:.*(iammember|service:Service$)|azure-native:(storage:(BlobServiceProperties|ManagementPolicy)|monitor:DiagnosticSetting)",
+    r"|gcp:.*(iammember|iAMAuditConfig|service:Service$)|azure-native:(storage:(BlobServiceProperties|ManagementPolicy)|monitor:DiagnosticSetting)",
     re.IGNORECASE,
 )
 """What a second creation overwrites instead of being refused."""
+
+
+EXCLUSIVE: Final = {
+    "aws:ec2/natGateway:NatGateway": (
+        "allocationId",
+        "api error Resource.AlreadyAssociated: Elastic IP address [{0}] is already associated",
+    ),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": (
+        "subnetId",
+        "api error Resource.AlreadyAssociated: the specified association conflicts with an existing association of {0}",
+    ),
+    "aws:ec2/route:Route": (
+        "routeTableId destinationCidrBlock",
+        "api error RouteAlreadyExists: The route identified by {1} already exists.",
+    ),
+    "aws:lb/listener:Listener": (
+        "loadBalancerArn port",
+        "api error DuplicateListener: A listener already exists on this port for this load balancer {0}",
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (
+        "securityGroupId ipProtocol fromPort toPort cidrIpv4 cidrIpv6 referencedSecurityGroupId prefixListId",
+        "api error InvalidPermission.Duplicate: the specified rule already exists",
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
+        "securityGroupId ipProtocol fromPort toPort cidrIpv4 cidrIpv6 referencedSecurityGroupId prefixListId",
+        "api error InvalidPermission.Duplicate: the specified rule already exists",
+    ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": (
+        "clusterName namespace serviceAccount",
+        "api error ResourceInUseException: Association already exists for {1}/{2}",
+    ),
+    "aws:eks/accessEntry:AccessEntry": (
+        "clusterName principalArn",
+        "api error ResourceInUseException: The specified access entry resource is already in use on this cluster.",
+    ),
+    "gcp:compute/forwardingRule:ForwardingRule": (
+        "ipAddress ports portRange",
+        "googleapi: Error 400: Invalid value for field 'resource.IPAddress': '{0}'. Specified IP address is in-use, invalid",
+    ),
+    "azure-native:network:NatGateway": (
+        "publicIpAddresses",
+        'Code="PublicIPAddressInUse" Message="Resource uses a public IP address that is allocated to another resource."',
+    ),
+    "azure-native:authorization:RoleAssignment": (
+        "scope principalId roleDefinitionId",
+        'Code="RoleAssignmentExists" Message="The role assignment already exists."',
+    ),
+}
+"""Inputs of which no two resources of a type can have the same values, and the error."""
+
+
+def occupied(token: str, inputs: Mapping[str, Any], others: Iterable[Stored]) -> str | None:
+    """Why the resource cannot stand beside the others although its name is free."""
+    others = list(others)
+    if token == "aws:lb/listener:Listener":
+        groups = {text for _, text in texts(inputs) if ":targetgroup/" in text}
+        for one in others:
+            elsewhere = one.inputs.get("loadBalancerArn") != inputs.get("loadBalancerArn")
+            if one.token == token and elsewhere and groups & {text for _, text in texts(one.inputs)}:
+                return (
+                    "api error TargetGroupAssociationLimit: The following target groups cannot be associated with more than one"
+                    f" load balancer: {', '.join(sorted(groups))}"
+                )
+    if token not in EXCLUSIVE:
+        return None
+    keys, said = EXCLUSIVE[token][0].split(), EXCLUSIVE[token][1]
+    values = [plain(inputs.get(key)) for key in keys]
+    if values[0] is None or not any(
+        one.token == token and [plain(one.inputs.get(key)) for key in keys] == values for one in others
+    ):
+        return None
+    return said.format(*values)
+
+
+def displaced(stored: Stored, inputs: Mapping[str, Any], others: Iterable[Stored]) -> str | None:
+    """Why a resource cannot be updated so: a load balancer stays in its network."""
+    if stored.token != "aws:lb/loadBalancer:LoadBalancer":
+        return None
+    networks = {one.id: one.inputs.get("vpcId") for one in others if one.kind == "Subnet"}
+    before, after = (
+        {networks.get(one) for one in plain(given.get("subnets") or [])} for given in (stored.inputs, inputs)
+    )
+    if None in before | after or before == after:
+        return None
+    return "api error InvalidConfigurationRequest: subnets of another VPC than the load balancer's are not allowed"
 
 
 def identities(stored: Stored) -> set[str]:

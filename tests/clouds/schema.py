@@ -19,8 +19,10 @@ from tests.clouds.wheels import PACKAGES, Field
 
 __all__ = ["OPEN", "PACKAGES", "decode", "problems"]
 
-OPEN: Final = frozenset({"ManagedPolicy", "InstanceType", "Region"})
-"""Enumerations that are examples and no limits: a cloud adds machine types between releases, and a policy may be the user's own."""
+OPEN: Final = frozenset({"ManagedPolicy", "InstanceType", "Region", "ConditionOperator"})
+"""Enumerations that are examples and no limits: a cloud adds machine types between releases, and a policy may be the user's own.
+ConditionOperator of azure-native's monitor is that of another API of the same name: alert rules on logs take GreaterThan, not gt
+(https://learn.microsoft.com/rest/api/monitor/scheduled-query-rules/create-or-update)."""
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:

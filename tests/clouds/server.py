@@ -189,7 +189,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=encode(self._outputs(token, given, given)))
         with _worded(context, self._properties):
             self._require_reach()
-            stored = self.cloud.create(token, name, given, self._world(), request.timeout)
+            stored = self.cloud.create(token, name, given, self._world(), request.timeout, self._labels(token, given))
             return provider_pb2.CreateResponse(id=stored.id, properties=self._properties(stored))
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -200,7 +200,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=encode(self._outputs(token, given, {**kept, **given})))
         with _worded(context, self._properties):
             self._require_reach()
-            stored = self.cloud.update(token, request.id, name, given, self._world(), request.timeout)
+            labels = self._labels(token, given)
+            stored = self.cloud.update(token, request.id, name, given, self._world(), request.timeout, labels)
             return provider_pb2.UpdateResponse(properties=self._properties(stored))
 
     def Read(self, request: Any, context: Any) -> Any:

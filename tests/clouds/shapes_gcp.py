@@ -53,6 +53,7 @@ _PATHS = {
     "gcp:billing/budget:Budget": "billingAccounts/{billingAccount}/budgets/{u}",
     "gcp:pubsub/topic:Topic": "projects/{p}/topics/{n}",
     "gcp:projects/iAMCustomRole:IAMCustomRole": "projects/{p}/roles/{roleId}",
+    "gcp:projects/iAMAuditConfig:IAMAuditConfig": "projects/{p}/{service}",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "projects/{p}/locations/{l}/buckets/{bucketId}",
     "gcp:logging/projectSink:ProjectSink": "projects/{p}/sinks/{n}",
     "gcp:projects/service:Service": "{p}/{service}",
@@ -84,7 +85,9 @@ def shape(facts: Facts) -> tuple[str, dict[str, Any]]:
         where = next(
             (str(facts.inputs[key]) for key in _WHERE if isinstance(facts.inputs.get(key), str)), project(facts)
         )
-        identifier = "/".join([where, str(facts.get("role")), str(facts.get("member"))])
+        condition = facts.get("condition", {}).get("title")
+        parts = [where, str(facts.get("role")), str(facts.get("member")), *([str(condition)] if condition else [])]
+        identifier = "/".join(parts)
     special = _SPECIAL.get(facts.token)
     if special:
         told |= special(facts)

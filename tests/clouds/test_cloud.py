@@ -146,6 +146,53 @@ def test_a_name_is_given_once(cloud: SimulatedCloud, token: str, given: Inputs, 
     _make(cloud, token, "second", given)
 
 
+@pytest.mark.parametrize(
+    ("token", "given", "other", "said"),
+    [
+        (
+            "aws:ec2/natGateway:NatGateway",
+            {"allocationId": "eip", "subnetId": "a"},
+            {"subnetId": "b"},
+            "already associated",
+        ),
+        (
+            "aws:lb/listener:Listener",
+            {"loadBalancerArn": "a", "port": 443, "defaultActions": [{"targetGroupArn": "arn:x:targetgroup/t/1"}]},
+            {"loadBalancerArn": "b"},
+            "TargetGroupAssociationLimit",
+        ),
+        (
+            "azure-native:authorization:RoleAssignment",
+            {"scope": "/s", "principalId": "p", "roleDefinitionId": "d", "roleAssignmentName": "one"},
+            {"roleAssignmentName": "two"},
+            "RoleAssignmentExists",
+        ),
+        (
+            "gcp:compute/forwardingRule:ForwardingRule",
+            {"ipAddress": "10.0.0.5", "ports": ["80"], "name": "one"},
+            {"name": "two"},
+            "in-use",
+        ),
+    ],
+)
+def test_some_things_can_be_had_once_only(
+    cloud: SimulatedCloud, token: str, given: Inputs, other: Inputs, said: str
+) -> None:
+    """What a replacement that is made before its predecessor goes runs into."""
+    first = _make(cloud, token, "first", given)
+    with pytest.raises(CloudError, match=said):
+        _make(cloud, token, "second", {**given, **other})
+    _remove(cloud, first)
+    _make(cloud, token, "second", {**given, **other})
+
+
+def test_a_balancer_stays_in_its_network(cloud: SimulatedCloud) -> None:
+    inner, outer = (_make(cloud, "aws:ec2/subnet:Subnet", name, {"vpcId": name}).id for name in ("here", "there"))
+    balancer = _make(cloud, "aws:lb/loadBalancer:LoadBalancer", "b", {"subnets": [inner]})
+    with pytest.raises(CloudError, match="another VPC"):
+        cloud.update(balancer.token, balancer.id, "b", {**balancer.inputs, "subnets": [outer]}, cloud.world)
+
+
 def test_a_vault_keeps_its_name_after_its_end(cloud: SimulatedCloud) -> None:
     given: Inputs = {"vaultName": "mine", "resourceGroupName": "g", "properties": {}}
     _remove(cloud, _make(cloud, "azure-native:keyvault:Vault", "v", given))
