@@ -21,6 +21,8 @@ from typing import Protocol, cast
 import pulumi
 
 from infra.context import Context
+from infra.extras import lacking
+from infra.program import said
 from skylift.errors import SkyliftError
 from skylift.stack.settings import from_pulumi
 
@@ -53,12 +55,14 @@ def main() -> None:
     """Run the program in the engine that started this process."""
     config = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
     try:
-        context = Context(settings=from_pulumi(config, pulumi.get_stack()), stack="bootstrap")
+        settings = from_pulumi(config, pulumi.get_stack())
+        context = Context(settings=settings, stack="bootstrap")
         room = cast(Room, importlib.import_module(f"infra.{context.settings.cloud}.bootstrap"))
         made = room.provision(context, made_here=config.get(MADE_HERE) == "true")
+    except ModuleNotFoundError as missing:
+        raise pulumi.RunError(said(lacking(missing, settings.target))) from None
     except SkyliftError as error:
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise pulumi.RunError(f"{type(error).__name__}: {error.message}{hint}") from None
+        raise pulumi.RunError(said(error)) from None
     pulumi.export("backend", made.backend)
     pulumi.export("secrets_provider", made.secrets_provider)
     pulumi.export("found", list(made.found))

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 import pulumi
 
+from infra.extras import lacking
 from skylift.errors import SkyliftError
 from skylift.stack import outputs as contract
 from skylift.stack.settings import CLOUDS, Settings, from_pulumi
@@ -32,11 +33,18 @@ def main() -> None:
         settings = from_pulumi(json.loads(os.environ.get("PULUMI_CONFIG", "{}")), stack)
         room = cast(Room, importlib.import_module(TARGETS[settings.target]))
         promised = room.provision(settings, stack, _root())
+    except ModuleNotFoundError as missing:
+        raise pulumi.RunError(said(lacking(missing, settings.target))) from None
     except SkyliftError as error:
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise pulumi.RunError(f"{type(error).__name__}: {error.message}{hint}") from None
+        raise pulumi.RunError(said(error)) from None
     for key in contract.Outputs.__struct_fields__:
         pulumi.export(key, _part(promised, key))
+
+
+def said(error: SkyliftError) -> str:
+    """An error as the engine passes it on."""
+    hint = f"\n  hint: {error.hint}" if error.hint else ""
+    return f"{type(error).__name__}: {error.message}{hint}"
 
 
 def _part(promised: pulumi.Output[contract.Outputs], key: str) -> pulumi.Output[Any]:
