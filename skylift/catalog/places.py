@@ -47,8 +47,8 @@ def check_region(cloud: str, region: str, accelerator: str = "cpu", *, key: str 
     )
 
 
-def zones(cloud: str, region: str) -> tuple[str, ...]:
-    """The names of a region's zones.
+def zones(cloud: str, region: str, accelerator: str = "cpu") -> tuple[str, ...]:
+    """The names of a region's zones, with an accelerator of those that are known to have it.
 
     Google: full names. Azure: "1", "2", "3", of which a region may have none. AWS: empty, for an account's letters are
     its own and the provider asks for them (`aws.get_availability_zones`).
@@ -56,7 +56,8 @@ def zones(cloud: str, region: str) -> tuple[str, ...]:
     if region not in _regions(cloud):
         raise not_found(f"region on {cloud}", region, _regions(cloud))
     if cloud == "gcp":
-        return tuple(f"{region}-{letter}" for letter in _GCP_ZONES.get(region, "abc"))
+        having = next((row["zones"] for row in _availability(cloud, accelerator) if row["region"] == region), "")
+        return tuple(f"{region}-{letter}" for letter in having or _GCP_ZONES.get(region, "abc"))
     return ("1", "2", "3") if cloud == "azure" else ()
 
 
@@ -74,5 +75,4 @@ def _availability(cloud: str, accelerator: str) -> tuple[dict[str, str], ...]:
 
 def _may_have(cloud: str, accelerator: str, region: str) -> bool:
     rows = _availability(cloud, accelerator)
-    said = {row["region"]: row["has"] for row in rows}
-    return said.get(region, "no" if "yes" in said.values() else "yes") == "yes"
+    return not rows or any(row["region"] == region for row in rows)

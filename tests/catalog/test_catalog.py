@@ -101,7 +101,7 @@ def test_a_region_without_the_accelerator_is_refused_with_those_that_have_it() -
 
 
 def test_what_no_table_knows_is_allowed() -> None:
-    catalog.check_region("gcp", "europe-west4", "L4")  # no row names it, and the rows are no whole list
+    catalog.check_region("aws", "eu-north-1", "H100")
     catalog.check_region("azure", "swedencentral", "H100")
     assert set(catalog.regions("azure", "H100")) == set(catalog.regions("azure"))
 
@@ -109,6 +109,8 @@ def test_what_no_table_knows_is_allowed() -> None:
 def test_zones_are_named_where_names_are_known() -> None:
     assert catalog.zones("gcp", "us-central1")[0] == "us-central1-a"
     assert catalog.zones("gcp", "us-east1") == ("us-east1-b", "us-east1-c", "us-east1-d")
+    assert catalog.zones("gcp", "europe-west3", "T4") == ("europe-west3-b",)
+    assert catalog.zones("gcp", "us-central1", "L4") == ("us-central1-a", "us-central1-b", "us-central1-c")
     assert catalog.zones("azure", "eastus") == ("1", "2", "3")
     assert catalog.zones("aws", "us-east-1") == ()
 
@@ -170,6 +172,8 @@ def test_availability_speaks_of_regions_and_accelerators_that_exist() -> None:
     for row in table("availability"):
         assert row["region"] in catalog.regions(row["cloud"]), row
         assert row["accelerator"] in catalog.offered(row["cloud"]), row
+        zones = catalog.zones(row["cloud"], row["region"])
+        assert not row["zones"] or {f"{row['region']}-{letter}" for letter in row["zones"]} <= set(zones), row
     for row in table("prices"):
         assert row["region"] in catalog.regions(row["cloud"]), row
         catalog.shape(row["cloud"], row["machine"], row["accelerator"], int(row["count"]))
