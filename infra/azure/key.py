@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_azure_native as azure
 
-from infra.azure.names import Names, stable_id, vault_and_name
+from infra.azure.names import Names, part, stable_id, vault_and_name
 from infra.azure.roles import CRYPTO_SERVICE_USER
 from infra.azure.vault import Vault
 from infra.component import Component
@@ -33,7 +33,8 @@ class Key(Component):
     identity the right to use it, so `up` needs the right to assign roles on that key. Costs 0.03 USD for each 10 000 operations.
 
     Attributes:
-        vault_uri, key: where the key is.
+        vault_uri, key, url: where the key is; `versioned` names its version of now.
+        vault_id: resource id of its vault.
         identity: resource id of the identity; `identity_path` is the same, known beforehand.
         ready: what must be there before the key is used.
     """
@@ -45,9 +46,19 @@ class Key(Component):
         vault, self.key = vault_and_name(scope)
         self.vault_uri = f"https://{vault}.vault.azure.net/"
         self.url = f"{self.vault_uri}keys/{self.key}"
+        self.vault_id = scope.partition("/keys/")[0]
         after: list[pulumi.Resource] = []
         if args.vault is not None and context.encryption_key == "stack":
-            after.append(self._key(name, args.group, args.vault))
+            made = self._key(name, args.group, args.vault)
+            self.versioned = made.key_uri_with_version
+            after.append(made)
+        else:
+            self.versioned = azure.keyvault.get_key_output(
+                key_name=self.key,
+                vault_name=vault,
+                resource_group_name=part(scope, "resourceGroups"),
+                opts=pulumi.InvokeOutputOptions(parent=self),
+            ).key_uri_with_version
         identity = azure.managedidentity.UserAssignedIdentity(
             f"{name}-identity",
             resource_group_name=args.group,

@@ -18,7 +18,7 @@ _ID = re.compile(r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/[
 
 def mistakes(context: Context) -> list[str]:
     """Each as one sentence with setting, value and what would work."""
-    return [*_machines(context), *_secrets(context), *_references(context), *_place(context)]
+    return [*_machines(context), *_secrets(context), *_references(context), *_place(context), *_workspace(context)]
 
 
 def _machines(context: Context) -> Iterator[str]:
@@ -77,3 +77,12 @@ def _place(context: Context) -> Iterator[str]:
     for subnet in context.settings.network.subnets:
         if network is not None and not subnet.lower().startswith(f"{network.lower()}/subnets/"):
             yield f"skylift:network.subnets: {subnet!r} is not of network.id {network!r}"
+
+
+def _workspace(context: Context) -> Iterator[str]:
+    settings = context.settings
+    if settings.kind == "managed" and settings.workspace is None and settings.buckets.work is not None:
+        yield (
+            f"skylift:buckets.work = {settings.buckets.work!r}: a new workspace takes the stack's own work account as its storage; "
+            "leave the setting out, or name a workspace of yours in skylift:workspace"
+        )

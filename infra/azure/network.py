@@ -50,7 +50,7 @@ class Network(Component):
     Azure's own control planes, without which a machine could not remove itself. A referenced network is used as it is.
 
     Attributes:
-        subnets: where machines and nodes are.
+        subnets: where machines and nodes are; Azure ML has its own network for them, and here nothing but private endpoints.
         endpoints: the subnet of private endpoints.
         bastion: name of the Bastion host; empty without one.
     """
@@ -79,10 +79,13 @@ class Network(Component):
             tags=context.tags,
             opts=self.child(),
         )
-        machines = self._subnet("machines", network, plan.machines, self._nat(), None)
+        machines = None
+        if context.settings.kind != "managed":
+            machines = self._subnet("machines", network, plan.machines, self._nat(), None)
         # One after the other: Azure refuses a second change of a network while one is under way.
         endpoints = self._subnet("endpoints", network, plan.endpoints, None, machines)
-        self.id, self.subnets, self.endpoints = network.id, [machines.id], endpoints.id
+        self.id, self.endpoints = network.id, endpoints.id
+        self.subnets = [machines.id if machines else endpoints.id]
         if context.settings.network.bastion:
             args = BastionArgs(
                 context=context, group=self._args.group, network=network.name, range=plan.bastion, after=[endpoints]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
@@ -10,6 +9,7 @@ import pulumi_azure_native as azure
 
 from infra.azure.access import Access, AccessArgs
 from infra.azure.checks import Facts, check
+from infra.azure.ground import Ground
 from infra.azure.identity import Identities, IdentitiesArgs
 from infra.azure.key import Key, KeyArgs
 from infra.azure.links import Link, Links, LinksArgs
@@ -24,33 +24,6 @@ from infra.context import Context
 from infra.promise import Made, promise
 from skylift.stack import outputs as contract
 from skylift.stack.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What vm, cluster and managed stand on.
-
-    Args:
-        group: name of the resource group.
-        network: None on Azure ML unless it has private endpoints, for the workspace brings its own network.
-        ready: what must be there before anything runs: rights and private names.
-    scopes: what rights are on.
-    """
-
-    context: Context
-    group: pulumi.Output[str]
-    network: Network | None
-    key: Key | None
-    vault: Vault | None
-    storage: Storage
-    registry: Registry
-    identities: Identities
-    secrets: Secrets | None
-    logs: Logs
-    facts: Facts
-    ready: list[pulumi.Resource]
-    scopes: list[pulumi.Resource]
-    opts: pulumi.ResourceOptions
 
 
 def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contract.Outputs]:
@@ -76,15 +49,21 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
 
 def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
     opts = pulumi.ResourceOptions(providers=[provider])
-    group = _group("group", Names(context).group, context, provider).name
+    made = _group("group", Names(context).group, context, provider)
+    group = made.name
     runs = _group("runs", Names(context).runs_group, context, provider) if context.settings.kind == "vm" else None
     logs = Logs("logs", LogsArgs(context=context, group=group), opts)
     network = Network("network", NetworkArgs(context=context, group=group), opts) if needs_network(context) else None
     # A network of the user's may lack the service endpoints that a firewall's rule asks for: there the private endpoints do it.
-    subnets = network.subnets if network and context.settings.network.id is None else []
+    own = context.settings.network.id is None and context.settings.kind != "managed"
+    subnets = network.subnets if network and own else []
     vault = key = None
     if Names(context).needs_vault:
-        vault = Vault("vault", VaultArgs(context=context, group=group, tenant=facts.tenant, subnets=subnets), opts)
+        vault = Vault(
+            "vault",
+            VaultArgs(context=context, group=group, tenant=facts.tenant, logs=logs.workspace, subnets=subnets),
+            opts,
+        )
     if context.encryption_key != "provider":
         key = Key("key", KeyArgs(context=context, group=group, vault=vault), opts)
     storage = Storage(
@@ -99,6 +78,7 @@ def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
     return Ground(
         context=context,
         group=group,
+        group_id=made.id,
         network=network,
         key=key,
         vault=vault,
@@ -155,14 +135,12 @@ def _shape(ground: Ground) -> tuple[Made, list[pulumi.Resource]]:
     """The one of vm, cluster and managed that the target is; only its modules are imported."""
     match ground.context.settings.kind:
         case "vm":
-            return Made(), []
+            from infra.azure.shape_vm import build
         case "cluster":
-            from infra.azure.cluster import Cluster, ClusterArgs  # type: ignore[import-untyped, unused-ignore]
-
-            cluster = Cluster("cluster", ClusterArgs(ground=ground), ground.opts)
-            return cluster.made, [cluster]
+            from infra.azure.shape_cluster import build
         case _:
-            return Made(), []
+            from infra.azure.shape_managed import build
+    return build(ground)
 
 
 def _persons(names: Names) -> dict[str, pulumi.Input[str]]:

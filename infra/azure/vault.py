@@ -20,11 +20,13 @@ class VaultArgs:
     group: name of the resource group.
     tenant: of the subscription.
     subnets: that may reach it, by service endpoint.
+    logs: id of the log workspace that takes the audit.
     """
 
     context: Context
     group: pulumi.Input[str]
     tenant: pulumi.Input[str]
+    logs: pulumi.Input[str]
     subnets: Sequence[pulumi.Input[str]] = ()
 
 
@@ -61,6 +63,14 @@ class Vault(Component):
             ),
             tags=context.tags,
             opts=self.lasting(),
+        )
+        azure.monitor.DiagnosticSetting(
+            f"{name}-audit",
+            name="skylift",
+            resource_uri=self.vault.id,
+            workspace_id=args.logs,
+            logs=[azure.monitor.DiagnosticsLogSettingsArgs(category="AuditEvent", enabled=True)],
+            opts=self.child(deleted_with=self.vault),
         )
         self.id = self.vault.id
         self.name = self.vault.name
