@@ -145,9 +145,9 @@ def missing() -> str:
 
 
 @cache
-def recipe() -> ModuleType:
-    """.ci/kubernetes.py, which knows where the programs lie."""
-    spec = importlib.util.spec_from_file_location("skylift_ci_kubernetes", ROOT / ".ci" / "kubernetes.py")
+def recipe(name: str = "kubernetes") -> ModuleType:
+    """A program of .ci/; `kubernetes` knows where the control plane lies."""
+    spec = importlib.util.spec_from_file_location(f"skylift_ci_{name}", ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

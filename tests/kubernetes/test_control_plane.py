@@ -227,6 +227,10 @@ def test_the_controller_of_jobset_says_what_is_wrong_with_one(cluster: Client) -
     wrong["spec"]["successPolicy"] = {"operator": "All", "targetReplicatedJobs": ["nobody"]}
     with refused(403, 'admission webhook "vjobset.kb.io" denied the request'):
         cluster.create(wrong)
+    wrong = jobset("run-7")
+    wrong["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"] = "training"
+    with refused(400, "cannot unmarshal string"):
+        cluster.create(wrong)
 
 
 # what is refused

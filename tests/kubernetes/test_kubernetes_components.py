@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from infra.kubernetes.workloads import Workloads
 from serving import options
 from tests.clouds.mocks import Recorded, Resource, provision
 from tests.kubernetes import program
+from tests.kubernetes.plane import recipe
 
 SERVING = ("tabular", "digits")
 
@@ -110,6 +112,16 @@ def test_a_preview_with_unknown_buckets_declares_the_same_objects(whole: Recorde
 
     names = {one.name for one in provision(planned, preview=True).resources} - {"bucket"}
     assert names == {one.name for one in whole.resources}
+
+
+def test_the_kind_jobset_is_what_its_go_module_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = recipe("jobset_crd")
+    monkeypatch.setenv("GOPROXY", "off")
+    try:
+        script.fetch(IMAGES["jobset"].rpartition(":")[2])
+    except (subprocess.CalledProcessError, OSError):
+        pytest.skip("JobSet's Go module is not on this machine: `python .ci/kubernetes.py` brings it")
+    assert script.main(["--check"]) == 0
 
 
 # what is left out
