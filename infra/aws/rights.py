@@ -123,7 +123,13 @@ def _narrowed(names: Names, service: str, allowed: set[str]) -> Iterator[Grant]:
     ending = {action for action in allowed if service in UNNAMED and action.partition(":")[2].startswith(ENDS)}
     ending -= UNTAGGED
     yield Grant(
-        who="up", what=f"make and change what the stack has of {service}", actions=_sorted(allowed - ending), on=on
+        who="up",
+        what=f"make and change what the stack has of {service}",
+        actions=_sorted(allowed - ending),
+        on=on,
+        wide="AWS or Pulumi names what is made, so neither its name nor its tags are known before"
+        if service in UNNAMED
+        else "",
     )
     if ending:
         what, condition = f"remove what carries the stack's tag of {service}", {"StringEquals": ours}
@@ -151,6 +157,7 @@ def _passing(names: Names) -> Iterator[Grant]:
             on=(f"arn:{PARTITION}:ssm:{names.context.region}::parameter/aws/service/*",)
             if kind == "vm"
             else (names.arn("iam", _SCALING_ROLE, regional=False),),
+            wide="AWS' own public parameters, which belong to no account" if kind == "vm" else "",
         )
 
 
