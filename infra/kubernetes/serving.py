@@ -119,8 +119,8 @@ class Serving(pulumi.ComponentResource):
             # Keeps the caller's address, which the network policy judges by.
             external_traffic_policy="Local" if balanced else None,
         )
-        notes = dict(self._around.load_balancer) if args.exposure == "internal" else None
-        metadata = self._metadata(annotations=notes)
+        notes = dict(self._around.load_balancers.get(args.exposure, {}))
+        metadata = self._metadata(annotations=notes or None)
         return k8s.core.v1.Service(f"{self._name}-service", metadata=metadata, spec=spec, opts=self._child)
 
     def _address(self) -> pulumi.Output[str]:

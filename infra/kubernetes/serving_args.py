@@ -115,7 +115,7 @@ class Surroundings:
         images: of others, see naming.IMAGES.
         account: the service account of serving.
         pod_labels: that the cloud wants on pods of that account.
-        load_balancer: annotations that keep a load balancer internal, per cloud.
+        load_balancers: the cloud's annotations on load balancers, by exposure.
     """
 
     stack: str
@@ -128,7 +128,7 @@ class Surroundings:
     keep: pulumi.Input[str]
     work: pulumi.Input[str]
     metadata: Sequence[Address]
-    load_balancer: Mapping[str, str]
+    load_balancers: Mapping[Exposure, Mapping[str, str]]
 
     def __post_init__(self) -> None:
         if not re.search(r"@sha256:[0-9a-f]{64}$", self.image):

@@ -52,6 +52,7 @@ class WorkloadsArgs:
         jobset: the controller for runs of several machines that restart together.
         images: of others, see naming.IMAGES, to be named from a mirror.
         internal_load_balancer_annotations: what keeps a load balancer inside of the stack's network, per cloud.
+        public_load_balancer_annotations: what makes one on the internet keep the callers' addresses, where the cloud needs to be told.
     """
 
     namespace: str
@@ -71,6 +72,7 @@ class WorkloadsArgs:
     jobset: bool = True
     images: Mapping[str, str] = field(default_factory=dict)
     internal_load_balancer_annotations: Mapping[str, str] = field(default_factory=dict)
+    public_load_balancer_annotations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.images) - set(IMAGES))
@@ -148,5 +150,8 @@ class Workloads(pulumi.ComponentResource):
             keep=args.keep,
             work=args.work,
             metadata=args.metadata,
-            load_balancer=args.internal_load_balancer_annotations,
+            load_balancers={
+                "internal": args.internal_load_balancer_annotations,
+                "public": args.public_load_balancer_annotations,
+            },
         )

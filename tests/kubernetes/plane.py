@@ -248,7 +248,11 @@ class Starter:
         program = shutil.which("etcd") if name == "etcd" else recipe().folder() / name
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [str(program), *arguments], stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+                [*_DIES_WITH_US, str(program), *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
             )
         self._running[name] = process
         self._stack.callback(_end, process)
@@ -260,6 +264,10 @@ class Starter:
             lines = (self._folder / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
             said.append(f"{name} ({'ended' if process.poll() is not None else 'running'}): " + "\n  ".join(lines))
         return "\n".join(said)
+
+
+_DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+"""So that a session that is killed leaves nothing behind (Linux)."""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -276,3 +277,13 @@ def test_an_endpoint_of_the_cluster_gets_no_load_balancer(whole: Recorded) -> No
     service = whole.one("Service", "workloads-tabular-service").inputs["spec"]
     assert service["type"] == "ClusterIP"
     assert whole.outputs["workloads-tabular"]["url"] == "http://tabular.team-vision.svc"
+
+
+def test_a_load_balancer_is_told_where_it_stands() -> None:
+    inside, outside = {"networking.gke.io/load-balancer-type": "Internal"}, {"example.com/scheme": "internet-facing"}
+    endpoints = {"digits": program.GPU, "open": replace(program.GPU, exposure="public")}
+    recorded = program.workloads(endpoints=endpoints, public_load_balancer_annotations=outside)
+    for name, notes in (("digits", inside), ("open", outside)):
+        service = recorded.one("Service", f"workloads-{name}-service").inputs
+        assert service["metadata"]["annotations"] == notes
+        assert service["spec"]["externalTrafficPolicy"] == "Local"
