@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +71,7 @@ class Access(Component):
     def _members(self, who: str) -> Iterator[tuple[str, pulumi.Input[str]]]:
         args = self._args
         if who == "caller" and who in args.who:
-            yield from ((f"-{_mark(one)}", one) for one in args.context.settings.access.predict)
+            yield from ((f"-{names.mark(one)}", one) for one in args.context.settings.access.predict)
         elif who in args.who and who in names.makes(args.context):
             yield "", args.members[who]
 
@@ -146,7 +145,7 @@ class Access(Component):
                 continue
             for principal in getattr(self.context.settings.access, key):
                 member = gcp.serviceaccount.IAMMember(
-                    f"{self._name}-{who}-by-{_mark(principal)}",
+                    f"{self._name}-{who}-by-{names.mark(principal)}",
                     service_account_id=self._account(account) or "",
                     role=IMPERSONATE,
                     member=principal,
@@ -163,9 +162,3 @@ def _kind(root: str) -> str:
     """Of projects/P/secrets/S `secrets`, of projects/P `projects`."""
     *_, kind, last = root.split("/")
     return last if last == "iap_tunnel" else kind
-
-
-def _mark(principal: str) -> str:
-    """A principal as part of a name: readable, and apart from others that read alike."""
-    plain = re.sub("[^a-z0-9]+", "-", principal.rpartition(":")[2].lower()).strip("-")[-24:]
-    return f"{plain}-{hashlib.sha256(principal.encode()).hexdigest()[:6]}"

@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 
 from infra.component import Component
 from infra.context import Context
+from infra.gcp import names
 
 ROTATION = "7776000s"  # 90 days, the most that CIS GCP 1.10 lets pass
 _USE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
@@ -65,7 +66,9 @@ class Key(Component):
             project=context.account, opts=pulumi.InvokeOutputOptions(parent=self)
         )
         agents: dict[str, pulumi.Input[str]] = {"storage": bucket.member}
-        asked = ["artifactregistry", "secretmanager", *(["aiplatform"] if context.settings.kind == "managed" else [])]
+        asked = ["artifactregistry"]
+        asked += ["secretmanager"] if names.secrets(context) else []
+        asked += ["aiplatform"] if context.settings.kind == "managed" else []
         for service in asked:
             agents[service] = gcp.projects.ServiceIdentity(
                 f"{name}-{service}-agent",

@@ -214,3 +214,9 @@ def workload(context: Context, number: str, who: str) -> str:
     """
     pool = f"projects/{number}/locations/global/workloadIdentityPools/{context.account}.svc.id.goog"
     return f"principal://iam.googleapis.com/{pool}/subject/ns/{context.settings.cluster.namespace}/sa/{who}"
+
+
+def mark(principal: str) -> str:
+    """A principal as part of a name: readable, and apart from others that read alike."""
+    plain = re.sub("[^a-z0-9]+", "-", principal.rpartition(":")[2].lower()).strip("-")[-24:]
+    return f"{plain}-{hashlib.sha256(principal.encode()).hexdigest()[:6]}"

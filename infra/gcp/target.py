@@ -110,6 +110,8 @@ def _services(context: Context, provider: gcp.Provider) -> list[pulumi.Resource]
         wanted.add("secretmanager")
     if context.settings.budget.billing_account is not None:
         wanted.add("billingbudgets")
+    if context.settings.kind == "managed" and any(one.exposure == "private" for one in context.endpoints.values()):
+        wanted.add("networkconnectivity")
     if context.is_prod and context.settings.registry is None:
         wanted.add("containerscanning")
     return [

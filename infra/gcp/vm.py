@@ -13,6 +13,7 @@ from infra.component import Component
 from infra.context import Context, EndpointPlan, PoolPlan
 from infra.gcp import names
 from infra.gcp.grants_runs import SERVE_PORT
+from infra.gcp.serving_flags import flags
 from infra.gcp.vm_serving import Group, GroupArgs
 from infra.gcp.vm_template import TemplateArgs, resolved_image, template
 from infra.promise import Made, Served, Variant
@@ -189,17 +190,3 @@ class Machines(Component):
             max_hours=max_hours,
             logs=context.account,
         )
-
-
-def flags(plan: EndpointPlan) -> tuple[str, ...]:
-    """Options of the serving program, by the names of its settings."""
-    given = plan.settings
-    options = {
-        "--workers": given.workers,
-        "--threads": given.threads,
-        "--backend": given.backend,
-        "--queue-rows": given.queue_rows,
-        "--max-batch-rows": given.max_batch_rows,
-        "--drain-seconds": f"{given.drain_seconds:g}",
-    }
-    return tuple(str(part) for option in options.items() for part in option)
