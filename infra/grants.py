@@ -24,7 +24,8 @@ Who = Literal[
     "nodes",
     "cluster",
 ]
-"""Identities of DESIGN's table; `caller` is who predicts, `up` is who runs `skylift up`, `nodes` and `cluster` are Kubernetes' own."""
+"""Identities of DESIGN's table; `caller` is who predicts, `up` is who runs `skylift up`, `nodes`, `cluster`, `autoscaler` and `logs`
+are Kubernetes' own."""
 
 PERSONS: dict[str, Who] = {
     "up": "up",

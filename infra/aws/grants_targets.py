@@ -98,7 +98,8 @@ def _given(names: Names, who: Who, right: boot.Grant) -> Iterator[Grant]:
 def _run_groups(names: Names, runs: tuple[str, ...], tagged: dict[str, dict[str, str]]) -> Iterator[Grant]:
     """https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html"""
     requested = {"StringEquals": {"aws:RequestTag/skylift-stack": names.context.tags["skylift-stack"]}}
-    launch = ("instance", "volume", "network-interface", "subnet/*", "security-group/*", "image/*", "launch-template/*")
+    started = ("instance", "volume", "network-interface")
+    used = ("subnet/*", "security-group/*", "image/*")
     yield Grant(
         who="launcher",
         what="make run groups, tagged as the stack's",
@@ -115,16 +116,23 @@ def _run_groups(names: Names, runs: tuple[str, ...], tagged: dict[str, dict[str,
     )
     yield Grant(
         who="launcher",
-        what="start machines from the stack's templates through a run group",
+        what="use the stack's templates",
         actions=("ec2:RunInstances",),
-        on=tuple(_ec2(names, kind) for kind in launch),
+        on=(_ec2(names, "launch-template/*"),),
+        condition=tagged,
+    )
+    yield Grant(
+        who="launcher",
+        what="start machines as a template says",
+        actions=("ec2:RunInstances",),
+        on=tuple(_ec2(names, kind) for kind in (*started, *used)),
         condition={"ArnLike": {"ec2:LaunchTemplate": names.arn("ec2", "launch-template/*")}},
     )
     yield Grant(
         who="launcher",
         what="tag the machines that it starts",
         actions=("ec2:CreateTags",),
-        on=tuple(_ec2(names, kind) for kind in launch[:3]),
+        on=tuple(_ec2(names, kind) for kind in started),
         condition={"StringEquals": {"ec2:CreateAction": "RunInstances"}},
     )
     yield _pass(names, "host", "ec2.amazonaws.com")
@@ -182,7 +190,44 @@ def cluster(names: Names) -> Iterator[Grant]:
     on = (names.arn("eks", f"cluster/{names.cluster}"),)
     for person in persons:
         yield Grant(who=person, what="find the cluster's API server", actions=("eks:DescribeCluster",), on=on)
-    yield _read_logs(names, names.log_group)
+    yield _read_logs(names, names.pod_logs)
+    yield write_logs(names, "logs", names.pod_logs)
+    yield from _autoscaler(names)
+
+
+def _autoscaler(names: Names) -> Iterator[Grant]:
+    """https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/aws/README.md (its full policy, without
+    what node groups of other clusters need)."""
+    owned = f"aws:ResourceTag/k8s.io/cluster-autoscaler/{names.cluster}"
+    yield Grant(
+        who="autoscaler",
+        what="see the cluster's node groups and what their machines are",
+        actions=(
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeAutoScalingInstances",
+            "autoscaling:DescribeLaunchConfigurations",
+            "autoscaling:DescribeScalingActivities",
+            "ec2:DescribeImages",
+            "ec2:DescribeInstanceTypes",
+            "ec2:DescribeLaunchTemplateVersions",
+            "ec2:GetInstanceTypesFromInstanceRequirements",
+        ),
+        on=("*",),
+        wide="these actions know no resource",
+    )
+    yield Grant(
+        who="autoscaler",
+        what="read labels and taints of node groups that stand at none",
+        actions=("eks:DescribeNodegroup",),
+        on=(names.arn("eks", f"nodegroup/{names.cluster}/*"),),
+    )
+    yield Grant(
+        who="autoscaler",
+        what="add and remove nodes of this cluster",
+        actions=("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"),
+        on=(names.group_arn("eks-*"),),
+        condition={"StringEquals": {owned: "owned"}},
+    )
 
 
 def managed(names: Names) -> Iterator[Grant]:

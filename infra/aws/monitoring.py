@@ -39,7 +39,7 @@ class Monitoring(Component):
         super().__init__(name, args.context, opts)
         self._name, self._names, self.key = name, Names(args.context), args.key
         settings = args.context.settings
-        if settings.kind != "managed":
+        if settings.kind == "vm":
             self.log_group("containers", self._names.log_group, parent=self)
         self.topic: pulumi.Output[str] | None = self._topic() if settings.alerts.emails else None
         if self.topic is not None:

@@ -158,6 +158,11 @@ class Names:
         """Output of the containers on machines and in clusters."""
         return f"/skylift/{self.context.base}"
 
+    @property
+    def pod_logs(self) -> str:
+        """Output of pods, where the log agent of EKS puts it."""
+        return f"/aws/containerinsights/{self.cluster}/application"
+
     def _bucket(self, kind: str, url: str | None) -> Bucket:
         if url is None:
             return Bucket(self.context.name(kind, unique=True))

@@ -109,7 +109,7 @@ def _place(platform: Platform) -> dict[str, pulumi.Input[str]]:
     place: dict[str, pulumi.Input[str]] = {
         "subnets": pulumi.Output.all(*network.subnet_ids).apply(lambda ids: ",".join(str(one) for one in ids)),
         "zones": ",".join(network.zones),
-        "log_group": names.log_group if kind != "managed" else SAGEMAKER_JOBS,
+        "log_group": {"vm": names.log_group, "cluster": names.pod_logs}.get(kind, SAGEMAKER_JOBS),
     }
     if kind != "cluster":
         place["security_groups"] = platform.firewall.training.id

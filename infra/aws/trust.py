@@ -26,7 +26,7 @@ def wanted(names: Names) -> tuple[Who, ...]:
     access, kind = names.context.settings.access, names.context.settings.kind
     runtime: dict[str, tuple[Who, ...]] = {
         "vm": ("training", "serving", "host", "reaper"),
-        "cluster": ("training", "serving", "cluster", "nodes"),
+        "cluster": ("training", "serving", "cluster", "nodes", "autoscaler", "logs"),
         "managed": ("training", "serving"),
     }
     persons = tuple(who for who, key in PERSONS.items() if getattr(access, key))
@@ -51,7 +51,7 @@ def _statements(names: Names, who: Who) -> list[dict[str, Any]]:
     kind = names.context.settings.kind
     if who == "training" and kind == "vm":
         return [_by_host(names)]
-    if kind == "cluster" and who in ("training", "serving"):
+    if kind == "cluster" and who in ("training", "serving", "autoscaler", "logs"):
         return [_pods(names)]
     service = {"host": "ec2", "serving": "ec2", "nodes": "ec2", "reaper": "lambda", "cluster": "eks"}.get(who, "")
     if kind == "managed":

@@ -47,6 +47,8 @@ class IdentitySettings(Strict):
     custodian: str | None = Field(None, description="Identity that deletes.")
     nodes: str | None = Field(None, description="Clusters: identity of the nodes.")
     cluster: str | None = Field(None, description="Clusters: identity of the control plane (EKS, AKS).")
+    autoscaler: str | None = Field(None, description="EKS: identity of the cluster autoscaler.")
+    logs: str | None = Field(None, description="EKS: identity of the agent that ships the containers' output.")
     reaper: str | None = Field(
         None, description="Machines: identity of the function that removes what is past its end."
     )

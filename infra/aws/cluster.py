@@ -1,0 +1,169 @@
+"""The shape `cluster`: EKS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws.cluster_control import Control, ControlArgs
+from infra.aws.cluster_nodes import Nodes, NodesArgs, group_shapes
+from infra.aws.names import Names
+from infra.aws.platform import Platform
+from infra.component import Component
+from infra.kubernetes import planned
+from infra.kubernetes.workloads import EKS_POD_IDENTITY, AutoscalerArgs, Subject, Workloads, WorkloadsArgs
+from infra.promise import Made, Served, Variant
+
+AUTOSCALER = "cluster-autoscaler"
+LAUNCHERS, CALLERS = "skylift:launchers", "skylift:callers"
+"""Groups inside of the cluster that access entries put roles into."""
+
+INTERNAL = {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"}
+SETTLED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    platform: Platform
+
+
+class Cluster(Component):
+    """A cluster of the stack, or a referenced one, with nodes for each pool and endpoint, and what runs in it.
+
+    The control plane costs about 73 USD a month, each system node what its machine costs; nodes of pools and endpoints begin at none.
+    Pods get their identity by EKS Pod Identity and cannot reach the node's.
+
+    Attributes:
+        made: for promise().
+    """
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, args.platform.context, opts)
+        self._name, self._platform, self._names = name, args.platform, Names(self.context)
+        control = Control(f"{name}-control", ControlArgs(platform=args.platform), self.child())
+        nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
+        ties = [*self._identities(control), *self._people(control)]
+        workloads = self._workloads(control, [*control.ready, *nodes, *ties])
+        self.made = self._made(workloads)
+        self.register_outputs({"cluster": control.name, "urls": workloads.urls})
+
+    def _pool_nodes(self, control: Control) -> list[pulumi.Resource]:
+        made: list[pulumi.Resource] = []
+        for pool in self.context.pools.values():
+            for spot in (True, False) if pool.settings.spot else (False,):
+                for index, shapes in enumerate(group_shapes(pool.shapes)):
+                    gpus = shapes[0].count
+                    args = NodesArgs(
+                        platform=self._platform,
+                        cluster=control.name,
+                        machines=[shape.machine for shape in shapes],
+                        least=0,
+                        most=pool.settings.max_machines,
+                        gpus=gpus,
+                        spot=spot,
+                        disk_gib=pool.settings.disk_gib,
+                        labels=planned.node_labels(pool.name, gpus),
+                        taint=planned.node_taint(pool.name, gpus),
+                    )
+                    kind = "spot" if spot else "demand"
+                    made.append(Nodes(f"{self._name}-pool-{pool.name}-{kind}-{index}", args, self.child()))
+        return made
+
+    def _endpoint_nodes(self, control: Control) -> list[pulumi.Resource]:
+        if self.context.settings.images.serving is None:
+            return []
+        made: list[pulumi.Resource] = []
+        for plan in self.context.endpoints.values():
+            own = planned.serving_nodes(plan.name)
+            args = NodesArgs(
+                platform=self._platform,
+                cluster=control.name,
+                machines=[plan.shape.machine],
+                least=0,
+                most=plan.max_replicas + 1,  # one more, so that a new replica is there before the old one goes
+                gpus=plan.shape.count,
+                disk_gib=100,
+                labels=planned.node_labels(own, plan.shape.count),
+                taint=planned.node_taint(own, plan.shape.count),
+            )
+            made.append(Nodes(f"{self._name}-{own}", args, self.child()))
+        return made
+
+    def _identities(self, control: Control) -> list[pulumi.Resource]:
+        namespace = self.context.settings.cluster.namespace
+        tied = [(who, namespace, who) for who in ("training", "serving", "launcher")]
+        tied.append(("autoscaler", "kube-system", AUTOSCALER))
+        return [
+            aws.eks.PodIdentityAssociation(
+                f"{self._name}-{who}-identity",
+                cluster_name=control.name,
+                namespace=where,
+                service_account=account,
+                role_arn=self._platform.identity.arns[who],
+                opts=self.child(),
+            )
+            for who, where, account in tied
+            if who in self._platform.identity.arns
+        ]
+
+    def _people(self, control: Control) -> list[pulumi.Resource]:
+        """Roles of persons, as groups inside of the cluster; what a group may do is a matter of Kubernetes."""
+        groups = {"launcher": LAUNCHERS, "caller": CALLERS}
+        return [
+            aws.eks.AccessEntry(
+                f"{self._name}-{who}-entry",
+                cluster_name=control.name,
+                principal_arn=self._platform.identity.arns[who],
+                kubernetes_groups=[group],
+                type="STANDARD",
+                opts=self.child(),
+            )
+            for who, group in groups.items()
+            if who in self._platform.identity.arns
+        ]
+
+    def _workloads(self, control: Control, after: list[pulumi.Resource]) -> Workloads:
+        settings, platform = self.context.settings, self._platform
+        args = WorkloadsArgs(
+            namespace=settings.cluster.namespace,
+            stack=self.context.stack,
+            quota=planned.quota(self.context),
+            metadata=EKS_POD_IDENTITY,
+            keep=platform.storage.keep,
+            work=platform.storage.work,
+            tags=self.context.tags,
+            launchers=[Subject(kind="Group", name=LAUNCHERS)] if "launcher" in platform.identity.arns else [],
+            callers=[Subject(kind="Group", name=CALLERS)] if "caller" in platform.identity.arns else [],
+            endpoints=planned.serving(self.context, [platform.network.cidr]),
+            serving_image=settings.images.serving,
+            device_plugin=planned.quota(self.context).gpus > 0,
+            autoscaler=AutoscalerArgs(cluster=control.name, region=self.context.region, service_account=AUTOSCALER),
+            internal_load_balancer_annotations=INTERNAL,
+        )
+        opts = pulumi.ResourceOptions(parent=self, provider=control.kubernetes, depends_on=after)
+        return Workloads(f"{self._name}-workloads", args, opts)
+
+    def _made(self, workloads: Workloads) -> Made:
+        waiting = {name: Served(url="", access="eks") for name in self.context.endpoints}
+        served = {
+            name: Served(
+                url=url,
+                access="direct" if self.context.endpoints[name].exposure == "public" else "eks",
+                resource=name,
+                settled=SETTLED_SECONDS,
+            )
+            for name, url in workloads.urls.items()
+        }
+        return Made(
+            endpoints={**waiting, **served},
+            pools={
+                name: [
+                    Variant(machine=shape.machine, spot=spot, body=planned.template_body(pool))
+                    for shape, spot in pool.variants
+                ]
+                for name, pool in self.context.pools.items()
+            },
+            place={"cluster": self._names.cluster, "namespace": workloads.namespace.namespace},
+        )
