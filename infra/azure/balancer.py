@@ -42,9 +42,10 @@ class Balancer(Component):
     def __init__(self, name: str, args: BalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         self._name, self._args = name, args
-        own = args.context.name(args.plan.name, "lb", most=80)
-        path = Names(args.context).in_group("Microsoft.Network/loadBalancers", own)
         is_public = args.plan.exposure == "public"
+        # A load balancer cannot turn from one kind into the other: the name makes it another one.
+        own = args.context.name(args.plan.name, "public" if is_public else "private", most=80)
+        path = Names(args.context).in_group("Microsoft.Network/loadBalancers", own)
         public = self._public() if is_public else None
         self._has_tls = args.plan.settings.certificate is not None
         made = azure.network.LoadBalancer(

@@ -150,8 +150,8 @@ class Managed(Component):
 
 
 def compute_name(pool: str, at: int) -> str:
-    """2 to 24 letters, digits and hyphens, a letter first."""
+    """2 to 16 letters, digits and hyphens, a letter first."""
     plain = re.sub("[^a-z0-9]+", "-", pool.lower()).strip("-")
-    if len(plain) > 15:
-        plain = f"{plain[:10]}{stable_id(pool)[:5]}"
-    return f"pool-{plain}-{at}"
+    if len(plain) > 11:
+        plain = f"{plain[:6]}{stable_id(pool)[:5]}"
+    return f"p-{plain}-{at}"

@@ -242,6 +242,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _outputs(self, token: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """With what the provider adds from its own configuration to tags and labels."""
         told = {key: value for key, value in outputs.items() if key != _DEFAULTS}
+        identity = told.get("identity")
+        if isinstance(identity, dict) and isinstance(identity.get("userAssignedIdentities"), list):
+            # What Azure is given as a list comes back as a map, once it is there.
+            told["identity"] = {key: item for key, item in identity.items() if key != "userAssignedIdentities"}
         return told | self._labels(token, inputs)
 
     def _labels(self, token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,13 @@ _SPECIAL: dict[str, Callable[[Facts], dict[str, Any]]] = {
     },
     "containerservice:ManagedCluster": _cluster,
     "network:PublicIPAddress": lambda facts: {"ipAddress": "203.0.113.20", "resourceGuid": facts.uuid()},
-    "network:LoadBalancer": lambda facts: {"resourceGuid": facts.uuid()},
+    "network:LoadBalancer": lambda facts: {
+        "resourceGuid": facts.uuid(),
+        "frontendIPConfigurations": [
+            {**one, **({"privateIPAddress": "10.64.0.20"} if one.get("subnet") else {})}
+            for one in facts.get("frontendIPConfigurations", [])
+        ],
+    },
     "operationalinsights:Workspace": lambda facts: {"customerId": facts.uuid(), "createdDate": MOMENT},
     "applicationinsights:Component": lambda facts: {
         "appId": facts.uuid(),
