@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ ROWS = {
     "Reaper": "reaper",
     "Monitoring": "monitoring",
     "Logs": "monitoring",
+    "Alarms": "monitoring",
+    "Workspace": "managed service",
     "Audit": "audit",
 }
 """Row of the table by the class of the outermost component; another class has a row of its own name."""
@@ -92,13 +94,14 @@ PRICES = {
         "network:LoadBalancer": "load-balancer",
         "network:BastionHost": "bastion",
         "monitor:MetricAlert": "alarm",
+        "monitor:ScheduledQueryRule": "log-alarm",
     },
 }
 """What rests at a price, by module and class of the resource; counted one by one where more than its being there matters."""
 
 
 def config(target: str, stage: str) -> dict[str, Any]:
-    """The example of a target with images, so that nothing is left out."""
+    """The example of a target with everything that is made only where it is asked for: images, secrets, alarms by mail, a budget."""
     text = assets.path(f"stacks/Pulumi.example-{target}.yaml").read_text(encoding="utf-8")
     found: dict[str, Any] = {key[8:]: value for key, value in yaml.safe_load(text)["config"].items()}
     registry = re.search(r"(?m)^  # skylift:registry: (.+)$", text)
@@ -107,7 +110,13 @@ def config(target: str, stage: str) -> dict[str, Any]:
         "amazonaws.com/ours", "amazonaws.com/skylift-lab"
     )  # AWS takes images of the stack's own
     images = {kind: f"{path}/{kind}@sha256:{'0' * 64}" for kind in ("training", "serving")}
-    return {**found, "stage": stage, "images": images}
+    found |= {"stage": stage, "images": images, "secrets": ["token"], "alerts": {"emails": ["team@example.com"]}}
+    found["budget"] = {"monthly": 200.0} | (
+        {"billing_account": "012345-6789AB-CDEF01"} if "billing_account" in text else {}
+    )
+    if settings.KINDS[target] != "managed":
+        found["endpoints"]["default"]["api_keys"] = True
+    return found
 
 
 @cache
@@ -228,14 +237,25 @@ def _machines(target: str, stage: str) -> str:
     return ", ".join(said)
 
 
+def tables() -> Iterator[tuple[str, Callable[[], str]]]:
+    """Each table's name and how it is written."""
+    for cloud in TITLES:
+        yield f"resources-{cloud}", partial(resources, cloud)
+    yield "rests", rests
+
+
+def put(page: str, name: str, table: str) -> str:
+    """The page with one table anew."""
+    begin, end = f"<!-- {name}: python -m tests.targets_page -->\n", f"\n<!-- end of {name} -->"
+    before, found, rest = page.partition(begin)
+    assert found, f"docs/targets.md has no place for {name}"
+    return before + begin + table + end + rest.partition(end)[2]
+
+
 def page(current: str) -> str:
-    """The page with its tables anew."""
-    tables = {f"resources-{cloud}": resources(cloud) for cloud in TITLES} | {"rests": rests()}
-    for name, table in tables.items():
-        begin, end = f"<!-- {name}: python -m tests.targets_page -->\n", f"\n<!-- end of {name} -->"
-        before, found, rest = current.partition(begin)
-        assert found, f"docs/targets.md has no place for {name}"
-        current = before + begin + table + end + rest.partition(end)[2]
+    """The page with all tables anew."""
+    for name, write in tables():
+        current = put(current, name, write())
     return current
 
 
