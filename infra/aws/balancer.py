@@ -61,7 +61,7 @@ class Balancer(Component):
         platform, told = self._args.platform, self._told
         is_public = self._args.endpoint.exposure == "public"
         ranges = (told.allowed_ranges or ["0.0.0.0/0"]) if is_public else [platform.network.cidr]
-        group = platform.firewall.balancer(self._args.endpoint.name, self._port, list(ranges), parent=self)
+        group = platform.firewall.balancer(self._name, self._args.endpoint.name, self._port, list(ranges), parent=self)
         return aws.lb.LoadBalancer(
             f"{self._name}-balancer",
             internal=not is_public,

@@ -49,14 +49,15 @@ class Firewall(Component):
     def serving(self) -> aws.ec2.SecurityGroup:
         return self._groups["serving"]
 
-    def balancer(self, endpoint: str, port: int, ranges: list[str], *, parent: Component) -> aws.ec2.SecurityGroup:
+    def balancer(
+        self, name: str, endpoint: str, port: int, ranges: list[str], *, parent: Component
+    ) -> aws.ec2.SecurityGroup:
         """The group of an endpoint's load balancer: in from `ranges`, out to the serving machines only."""
-        base = f"{self._name}-{endpoint}"
-        group = self._group(f"{endpoint}-balancer", f"load balancer of {endpoint}", parent)
+        group = self._group(f"{endpoint}-balancer", f"load balancer of {endpoint}", f"{name}-group", parent)
         opts = pulumi.ResourceOptions(parent=parent)
         for index, cidr in enumerate(ranges):
             aws.vpc.SecurityGroupIngressRule(
-                f"{base}-balancer-in-{index}",
+                f"{name}-in-{index}",
                 security_group_id=group.id,
                 ip_protocol="tcp",
                 from_port=port,
@@ -67,7 +68,7 @@ class Firewall(Component):
                 opts=opts,
             )
         aws.vpc.SecurityGroupEgressRule(
-            f"{base}-balancer-out",
+            f"{name}-out",
             security_group_id=group.id,
             ip_protocol="tcp",
             from_port=PORT,
@@ -77,7 +78,7 @@ class Firewall(Component):
             opts=opts,
         )
         aws.vpc.SecurityGroupIngressRule(
-            f"{base}-serving-in",
+            f"{name}-serving-in",
             security_group_id=self.serving.id,
             ip_protocol="tcp",
             from_port=PORT,
@@ -88,9 +89,9 @@ class Firewall(Component):
         )
         return group
 
-    def _group(self, kind: str, what: str, parent: Component | None = None) -> aws.ec2.SecurityGroup:
+    def _group(self, kind: str, what: str, name: str = "", parent: Component | None = None) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
-            f"{self._name}-{kind}",
+            name or f"{self._name}-{kind}",
             vpc_id=self._network.vpc_id,
             description=f"Skylift stack {self.context.stack}: {what}",
             tags={"Name": f"{self.context.base}-{kind}"},

@@ -91,7 +91,7 @@ class Endpoint(Component):
         self, configuration: aws.sagemaker.EndpointConfiguration, alarms: list[aws.cloudwatch.MetricAlarm]
     ) -> aws.sagemaker.Endpoint:
         logs = self._args.platform.monitoring.log_group(
-            self._plan.name, f"/aws/sagemaker/Endpoints/{self._called}", parent=self
+            f"{self._name}-logs", f"/aws/sagemaker/Endpoints/{self._called}", parent=self
         )
         names = [
             aws.sagemaker.EndpointDeploymentConfigAutoRollbackConfigurationAlarmArgs(alarm_name=a.name) for a in alarms

@@ -40,7 +40,7 @@ class Monitoring(Component):
         self._name, self._names, self.key = name, Names(args.context), args.key
         settings = args.context.settings
         if settings.kind == "vm":
-            self.log_group("containers", self._names.log_group, parent=self)
+            self.log_group(f"{name}-logs", self._names.log_group, parent=self)
         self.topic: pulumi.Output[str] | None = self._topic() if settings.alerts.emails else None
         if self.topic is not None:
             self._failed_runs(self.topic)
@@ -53,10 +53,10 @@ class Monitoring(Component):
         """What an alarm does."""
         return [] if self.topic is None else [self.topic]
 
-    def log_group(self, kind: str, path: str, *, parent: Component) -> aws.cloudwatch.LogGroup:
+    def log_group(self, name: str, path: str, *, parent: Component) -> aws.cloudwatch.LogGroup:
         """A group that a service would otherwise make by itself, to keep everything for ever."""
         return aws.cloudwatch.LogGroup(
-            f"{self._name}-logs-{kind}",
+            name,
             name=path,
             retention_in_days=self.context.settings.retention.logs_days,
             kms_key_id=self.key,

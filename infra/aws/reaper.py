@@ -60,7 +60,7 @@ class Reaper(Component):
 
     def _function(self, name: str, platform: Platform) -> aws.lambda_.Function:
         names = Names(self.context)
-        logs = platform.monitoring.log_group("reaper", f"/aws/lambda/{names.reaper}", parent=self)
+        logs = platform.monitoring.log_group(f"{name}-logs", f"/aws/lambda/{names.reaper}", parent=self)
         files = reaper.files("aws")
         known = {"SKYLIFT_STACK": self.context.tags["skylift-stack"]}
         return aws.lambda_.Function(
