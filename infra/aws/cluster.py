@@ -20,7 +20,9 @@ AUTOSCALER = "cluster-autoscaler"
 LAUNCHERS, CALLERS = "skylift:launchers", "skylift:callers"
 """Groups inside of the cluster that access entries put roles into."""
 
-INTERNAL = {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"}
+BALANCER = {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+"""Keeps callers' addresses, which network policies judge by: https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support"""
+INTERNAL = {**BALANCER, "service.beta.kubernetes.io/aws-load-balancer-internal": "true"}
 SETTLED_SECONDS = 300.0
 
 
@@ -141,6 +143,7 @@ class Cluster(Component):
             device_plugin=planned.quota(self.context).gpus > 0,
             autoscaler=AutoscalerArgs(cluster=control.name, region=self.context.region, service_account=AUTOSCALER),
             internal_load_balancer_annotations=INTERNAL,
+            public_load_balancer_annotations=BALANCER,
         )
         opts = pulumi.ResourceOptions(parent=self, provider=control.kubernetes, depends_on=after)
         return Workloads(f"{self._name}-workloads", args, opts)

@@ -31,7 +31,8 @@ def system_least(context: Context) -> int:
 def quota(context: Context) -> Quota:
     """What pools and endpoints may come to together."""
     machines = [(pool.shapes[0], pool.settings.max_machines) for pool in context.pools.values()]
-    machines += [(endpoint.shape, endpoint.max_replicas) for endpoint in context.endpoints.values()]
+    # One more of each endpoint: a new replica comes before the old one goes.
+    machines += [(endpoint.shape, endpoint.max_replicas + 1) for endpoint in context.endpoints.values()]
     return Quota(
         gpus=sum(shape.count * many for shape, many in machines),
         cpus=max(1, sum(shape.cpus * many for shape, many in machines)),

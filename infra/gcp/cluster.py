@@ -1,0 +1,208 @@
+"""The shape `cluster`: GKE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from infra.component import Component
+from infra.context import Context
+from infra.gcp import names
+from infra.gcp.access import Access, AccessArgs
+from infra.gcp.cluster_control import Control, ControlArgs
+from infra.gcp.cluster_nodes import Nodes, NodesArgs
+from infra.kubernetes import planned
+from infra.kubernetes.naming import Role
+from infra.kubernetes.workloads import GKE_METADATA, Account, Subject, Workloads, WorkloadsArgs
+from infra.promise import Made, Served, Variant
+
+if TYPE_CHECKING:
+    from infra.gcp.target import Ground
+
+INTERNAL = {"networking.gke.io/load-balancer-type": "Internal"}
+SETTLED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """
+    Args:
+        members: identities as IAM names them; pods by their principals.
+        accounts: e-mails, by identity.
+        zones: that sell a machine type, by type.
+    """
+
+    context: Context
+    network: pulumi.Input[str]
+    subnet: pulumi.Input[str]
+    cidrs: Sequence[str]
+    accounts: Mapping[str, pulumi.Input[str]]
+    pods: AccessArgs
+    keep: pulumi.Input[str]
+    work: pulumi.Input[str]
+    zones: Mapping[str, Sequence[str]]
+    key: pulumi.Input[str] | None
+    after: tuple[pulumi.Resource, ...]
+
+    @classmethod
+    def on(cls, ground: Ground) -> ClusterArgs:
+        assert ground.network is not None
+        context, identities, layout = ground.context, ground.identities, ground.network.layout
+        return cls(
+            context=context,
+            network=ground.network.id,
+            subnet=ground.network.subnet,
+            cidrs=(layout.machines, layout.pods),
+            accounts=identities.emails,
+            pods=AccessArgs(
+                context=context,
+                who=names.workloads(context),
+                members=identities.members,
+                roles=identities.roles,
+                things=ground.things,
+            ),
+            keep=ground.keep,
+            work=ground.work,
+            zones=ground.zones,
+            key=ground.key,
+            after=tuple(ground.access.granted),
+        )
+
+
+class Cluster(Component):
+    """A cluster of the stack, or a referenced one, with nodes for each pool and endpoint, and what runs in it.
+
+    Pods are principals of Google's IAM by themselves: no service account, no key. Nodes of pools and endpoints begin at none.
+
+    Attributes:
+        made: for promise().
+    """
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, args.context, opts)
+        self._name, self._args = name, args
+        control = Control(
+            f"{name}-control",
+            ControlArgs(
+                context=args.context,
+                network=args.network,
+                subnet=args.subnet,
+                nodes=args.accounts["nodes"],
+                key=args.key,
+                after=args.after,
+            ),
+            self.child(),
+        )
+        nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
+        # IAM knows a cluster's principals only once it is there.
+        rights = Access(f"{name}-pods", args.pods, self.child(depends_on=control.ready))
+        workloads = self._workloads(control, [*control.ready, *nodes, rights])
+        self.made = self._made(workloads)
+        self.register_outputs({"cluster": control.name, "urls": workloads.urls})
+
+    def _pool_nodes(self, control: Control) -> list[pulumi.Resource]:
+        made: list[pulumi.Resource] = []
+        for pool in self.context.pools.values():
+            for index, (shape, spot) in enumerate(pool.variants):
+                args = NodesArgs(
+                    context=self.context,
+                    cluster=control.name,
+                    account=self._args.accounts["nodes"],
+                    machine=shape.machine,
+                    shape=shape,
+                    spot=spot,
+                    least=0,
+                    most=pool.settings.max_machines,
+                    disk_gib=pool.settings.disk_gib,
+                    zones=pool.settings.zones or self._args.zones.get(shape.machine, ()),
+                    labels=planned.node_labels(pool.name, shape.count),
+                    taint=planned.node_taint(pool.name, shape.count),
+                )
+                made.append(Nodes(f"{self._name}-pool-{pool.name}-{index}", args, self.child()))
+        return made
+
+    def _endpoint_nodes(self, control: Control) -> list[pulumi.Resource]:
+        if self.context.settings.images.serving is None:
+            return []
+        made: list[pulumi.Resource] = []
+        for plan in self.context.endpoints.values():
+            own = planned.serving_nodes(plan.name)
+            args = NodesArgs(
+                context=self.context,
+                cluster=control.name,
+                account=self._args.accounts["nodes"],
+                machine=plan.shape.machine,
+                shape=plan.shape,
+                least=0,
+                most=plan.max_replicas + 1,  # one more, so that a new replica is there before the old one goes
+                disk_gib=100,
+                zones=self._args.zones.get(plan.shape.machine, ()),
+                labels=planned.node_labels(own, plan.shape.count),
+                taint=planned.node_taint(own, plan.shape.count),
+            )
+            made.append(Nodes(f"{self._name}-{own}", args, self.child()))
+        return made
+
+    def _workloads(self, control: Control, after: list[pulumi.Resource]) -> Workloads:
+        settings, args = self.context.settings, self._args
+        return Workloads(
+            f"{self._name}-workloads",
+            WorkloadsArgs(
+                namespace=settings.cluster.namespace,
+                stack=self.context.stack,
+                quota=planned.quota(self.context),
+                metadata=GKE_METADATA,
+                keep=args.keep,
+                work=args.work,
+                tags=self.context.tags,
+                service_accounts=self._named(),
+                launchers=[Subject(kind="User", name=args.accounts["launcher"])],
+                callers=[subject(one) for one in settings.access.predict],
+                endpoints=planned.serving(self.context, args.cidrs),
+                serving_image=settings.images.serving,
+                internal_load_balancer_annotations=INTERNAL,
+            ),
+            pulumi.ResourceOptions(parent=self, provider=control.kubernetes, depends_on=after),
+        )
+
+    def _named(self) -> dict[Role, Account]:
+        """Service accounts that the settings name: pods take them on, where their owner lets the namespace do so."""
+        roles: tuple[Role, ...] = ("training", "serving")
+        return {
+            role: Account(annotations={"iam.gke.io/gcp-service-account": email})
+            for role in roles
+            if (email := names.given(self.context, role)) is not None
+        }
+
+    def _made(self, workloads: Workloads) -> Made:
+        waiting = {name: Served(url="", access="gke-dns") for name in self.context.endpoints}
+        served = {
+            name: Served(
+                url=url,
+                access="direct" if self.context.endpoints[name].exposure == "public" else "gke-dns",
+                resource=name,
+                settled=SETTLED_SECONDS,
+            )
+            for name, url in workloads.urls.items()
+        }
+        pools = {
+            name: [
+                Variant(machine=shape.machine, spot=spot, body=planned.template_body(pool))
+                for shape, spot in pool.variants
+            ]
+            for name, pool in self.context.pools.items()
+        }
+        place: dict[str, pulumi.Input[str]] = {
+            "cluster": names.cluster(self.context),
+            "namespace": workloads.namespace.namespace,
+        }
+        return Made(endpoints={**waiting, **served}, pools=pools, place=place)
+
+
+def subject(principal: str) -> Subject:
+    """A principal of the settings as Kubernetes knows it on GKE, by its e-mail."""
+    kind, _, name = principal.partition(":")
+    return Subject(kind="Group" if kind in ("group", "principalSet") else "User", name=name)
