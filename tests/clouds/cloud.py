@@ -177,6 +177,7 @@ class SimulatedCloud:
             self.resources[token, identifier] = stored
             self.hosts |= dict.fromkeys(_hosts(stored), (token, identifier))
             self._happened("create", stored)
+            self._effects(stored)
             if half:
                 stored.is_broken = True
                 raise HalfMadeError(half, stored)
@@ -207,6 +208,7 @@ class SimulatedCloud:
                 outputs["latestVersion"] = int(stored.outputs.get("latestVersion", 1)) + 1
             stored.inputs, stored.outputs, stored.is_broken = inputs, outputs, bool(half)
             self._happened("update", stored)
+            self._effects(stored)
             if half:
                 raise HalfMadeError(half, stored)
             return stored
@@ -265,6 +267,18 @@ class SimulatedCloud:
             raise CloudError(f"configured Kubernetes cluster is unreachable: dial tcp: lookup {host}: no such host")
 
     # how
+
+    def _effects(self, stored: Stored) -> None:
+        """What a resource does to others: a template that sets an endpoint's traffic."""
+        if stored.token != "azure-native:resources:Deployment":
+            return
+        template = plain(stored.inputs).get("properties", {}).get("template") or {}
+        for one in template.get("resources", ()):
+            if one.get("type") == "Microsoft.MachineLearningServices/workspaces/onlineEndpoints":
+                end = "/onlineEndpoints/".join(str(one["name"]).split("/"))
+                for endpoint in self.of("azure-native:machinelearningservices:OnlineEndpoint"):
+                    if endpoint.id.endswith(end):
+                        endpoint.extra["traffic"] = one.get("properties", {}).get("traffic") or {}
 
     def _happened(self, operation: str, stored: Stored) -> None:
         self.log.append(Happening(operation, stored.token, stored.name, stored.id))
@@ -326,6 +340,15 @@ class SimulatedCloud:
         raise CloudError(f"{token}({arguments}): couldn't find resource ({hint})")
 
 
+_LABELS = (
+    ("tags", "tagsAll"),
+    ("labels", "effectiveLabels"),
+    ("userLabels", "userLabels"),
+    ("resourceLabels", "resourceLabels"),
+)
+"""Of inputs for tags the output that holds all of them, the provider's own among them."""
+
+
 def _hosts(stored: Stored) -> list[str]:
     if stored.kind not in ("Cluster", "ManagedCluster"):
         return []
@@ -340,12 +363,9 @@ def _tags(stored: Stored) -> dict[str, Any] | None:
     expected = wheels.inputs(stored.token) or {}
     if stored.token.startswith("kubernetes:"):
         return plain((stored.inputs.get("metadata") or {}).get("labels") or {})
-    for key, told in (
-        ("tags", "tagsAll"),
-        ("labels", "effectiveLabels"),
-        ("userLabels", "userLabels"),
-        ("resourceLabels", "resourceLabels"),
-    ):
+    for key, told in _LABELS:
+        if key == "tags" and stored.token.startswith("gcp:"):  # tags of Google's resource manager are something else
+            continue
         field_ = expected.get(key)
         if field_ is not None and "Mapping" in field_.text:
             return dict(plain(stored.outputs.get(told) or stored.outputs.get(key) or {}))

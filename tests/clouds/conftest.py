@@ -8,7 +8,7 @@ import pytest
 
 from skylift.engine import Tool, find_pulumi, official
 from skylift.errors import UnreachableError
-from tests.clouds import server
+from tests.clouds import server, vertex
 from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.engine import Stack, project_of
 
@@ -21,6 +21,9 @@ class Clouds:
     providers: str
     tool: Tool
     folder: Path
+    vertex: vertex.Vertex
+    variables: dict[str, str]
+    """Leads stacks to the simulated services that they call themselves."""
 
     def program(self, text: str, name: str = "test") -> Stack:
         """A stack of a program of its own."""
@@ -43,8 +46,8 @@ def tool() -> Tool:
 def clouds(tool: Tool, tmp_path: Path) -> Iterator[Clouds]:
     """A simulated cloud of one's own, gone after the test."""
     cloud = SimulatedCloud()
-    with server.serve(cloud) as providers:
-        yield Clouds(cloud, providers, tool, tmp_path)
+    with server.serve(cloud) as providers, vertex.serve(cloud) as (service, variables):
+        yield Clouds(cloud, providers, tool, tmp_path, service, variables)
 
 
 @pytest.fixture

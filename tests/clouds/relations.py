@@ -345,7 +345,9 @@ def displaced(stored: Stored, inputs: Mapping[str, Any], others: Iterable[Stored
 
 
 def identities(stored: Stored) -> set[str]:
-    """How others may refer to it."""
+    """How others may refer to it. On Azure by its path alone."""
+    if stored.token.startswith("azure-native:"):
+        return {stored.id}
     found = {stored.id, stored.physical} | {
         str(stored.outputs[key])
         for key in ("arn", "selfLink", "url", "email", "instanceGroup", "keyId")
@@ -413,7 +415,7 @@ def _special(victim: Stored, others: list[Stored]) -> str | None:
                 return f"api error DependencyViolation: Network {network} has some mapped public address(es)."
         case "azure-native:machinelearningservices:OnlineDeployment":
             for one in others:
-                traffic = plain(one.inputs.get("properties") or {}).get("traffic") or {}
+                traffic = one.extra.get("traffic") or plain(one.inputs.get("properties") or {}).get("traffic") or {}
                 if (
                     one.kind == "OnlineEndpoint"
                     and victim.id.startswith(f"{one.id}/")

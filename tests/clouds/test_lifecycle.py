@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from skylift.stack.outputs import decode
 from tests.clouds.conftest import Clouds
 from tests.clouds.engine import ROOT, Done, Stack, project_of_ours
+from tests.clouds.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +49,11 @@ class Case:
     )
 
 
+THEIRS = (
+    f"/subscriptions/{World().subscription}/resourceGroups/theirs/providers/"
+    "Microsoft.ManagedIdentity/userAssignedIdentities/trainer"
+)
+
 CASES: list[Case] = [
     Case(
         "ec2",
@@ -76,6 +83,46 @@ CASES: list[Case] = [
             "create-replacement RegionInstanceTemplate machines-gpu-*",
             "delete-replaced RegionInstanceTemplate machines-gpu-*",
         ],
+    ),
+    Case(
+        "vertex",
+        breaks="AiEndpoint",
+        drifts=("Bucket", "storage-keep", "publicAccessPrevention", "inherited"),
+        vanishes=("Account", "identity-serving"),
+        updated={"Bucket", "ProjectBucketConfig"},
+        replacing={"endpoints": {"default": {"accelerator": "L4"}}},
+        order=["create-replacement VertexDeployment *", "delete-replaced VertexDeployment *"],
+    ),
+    Case(
+        "sagemaker",
+        breaks="BucketLifecycleConfiguration",
+        drifts=("BucketPublicAccessBlock", "storage-keep-private", "blockPublicAcls", False),
+        vanishes=("BucketPolicy", "storage-keep-policy"),
+        updated={"BucketLifecycleConfiguration"},
+        replacing={"endpoints": {"default": {"accelerator": "L4"}}},
+        order=[
+            "create-replacement EndpointConfiguration *",
+            "update Endpoint *",
+            "delete-replaced EndpointConfiguration *",
+        ],
+    ),
+    Case(
+        "azure-vm",
+        breaks="VirtualNetwork",
+        drifts=("StorageAccount", "storage-keep", "allowBlobPublicAccess", True),
+        vanishes=("ManagementPolicy", "storage-work-expiry"),
+        updated={"StorageAccount", "BlobServiceProperties"},
+        replacing={"identities": {"training": THEIRS}},
+        order=["*"],
+    ),
+    Case(
+        "azureml",
+        breaks="azure-native:machinelearningservices:Workspace",
+        drifts=("StorageAccount", "storage-keep", "allowBlobPublicAccess", True),
+        vanishes=("ManagementPolicy", "storage-work-expiry"),
+        updated={"StorageAccount", "BlobServiceProperties"},
+        replacing={"endpoints": {"default": {"accelerator": "cpu", "machine": "Standard_D8s_v5"}}},
+        order=["create-replacement OnlineDeployment *", "update Deployment *", "delete-replaced OnlineDeployment *"],
     ),
 ]
 
@@ -108,6 +155,9 @@ class Life:
         self.cloud = clouds.cloud
         folder = clouds.folder / case.target
         self.stack: Stack = project_of_ours(folder, NAME, clouds.tool, clouds.providers, _settings(clouds, case.target))
+        self.stack.variables |= clouds.variables
+        theirs = {"name": "trainer", "principalId": _uuid(1), "clientId": _uuid(2), "tenantId": self.cloud.world.tenant}
+        self.cloud.existing("azure-native:managedidentity:UserAssignedIdentity", THEIRS, theirs)
 
     def previews(self) -> None:
         planned = self.stack.preview()
@@ -172,6 +222,10 @@ class Life:
         self.stack.destroy()
         left = [(one.kind, one.name) for one in self.cloud.own() if one.kind not in KEPT]
         assert left == []
+
+
+def _uuid(number: int) -> str:
+    return str(UUID(int=number))
 
 
 def _shown(done: Done) -> str:
