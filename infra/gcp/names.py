@@ -174,7 +174,7 @@ def secret_resource(context: Context, identifier: str) -> str:
 
 def run_prefix(context: Context) -> str:
     """Beginning of the names of run groups; a run's id follows."""
-    return context.name("run", most=40) + "-"
+    return _fitting(context, "run", 39) + "-"
 
 
 def forwarding_rule(context: Context, endpoint: str) -> str:
