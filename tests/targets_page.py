@@ -214,6 +214,8 @@ def _resting(target: str, stage: str) -> Iterator[tuple[str, float]]:
             counted[PRICES[cloud][kind]] += 1
         elif kind == "ec2:VpcEndpoint" and one.inputs.get("vpcEndpointType") == "Interface":
             counted["interface-endpoint"] += len(one.inputs.get("subnetIds") or [1])
+        elif kind == "kubernetes:Service" and (one.inputs.get("spec") or {}).get("type") == "LoadBalancer":
+            counted["load-balancer"] += 1
         elif kind == "containerservice:ManagedCluster" and (one.inputs.get("sku") or {}).get("tier") == "Standard":
             counted["control-plane"] += 1
         elif kind == "containerregistry:Registry":
