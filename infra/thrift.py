@@ -1,22 +1,35 @@
-"""Spares a short program three costs of Pulumi's SDK. Each is worth a tenth of a preview or more; none changes what is registered.
+"""Spares a short program some costs of Pulumi's SDK, each of which is a tenth of a preview or so.
 
 - Python looks for cycles among some 100,000 objects of the SDK again and again while more are imported.
 - The SDK sends four debug messages a resource to the engine and waits for each. They show with `--debug` alone, which a program cannot
   see: SKYLIFT_EAGER=1 has them sent.
-- It computes the URN of each alias of a resource, of which azure-native declares twenty each, for engines of before 2022.
+- It computes the URN of each alias of a resource for engines that take no aliases without; ours does.
+- azure-native tells of each resource some twenty types of its versions 1 and 2, with a date in their names, that a state may hold it
+  under. A stack of this program was never made with them. Its other aliases are told.
+- For each resource the SDK reads the source line of each frame on the stack and makes a URI of its file, to send file and number only.
+
+What the installed SDK does not have, by these names, stays as it is.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
+import re
+import sys
+import traceback
 from collections.abc import Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
+import pulumi.runtime.resource
 
 _COLLECT_AFTER = 100_000
 """New objects between two searches for cycles, of which Python counts 700."""
+
+_DATED = re.compile(r"azure-native:\w+/v\d{8}")
 
 
 def install() -> None:
@@ -24,9 +37,16 @@ def install() -> None:
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     pulumi.log.debug = _silent
-    collapse: Callable[..., pulumi.Output[str]] | None = getattr(pulumi.resource, "collapse_alias_to_urn", None)
-    if collapse is not None:
-        setattr(pulumi.resource, "collapse_alias_to_urn", functools.partial(_Later, collapse))  # noqa: B010 - of another type
+    registering = pulumi.runtime.resource
+    _replace(pulumi.resource, "collapse_alias_to_urn", lambda collapse: functools.partial(_Later, collapse))
+    _replace(registering, "prepare_aliases", lambda prepare: functools.partial(_told, prepare))
+    _replace(registering, "traceback", lambda module: SimpleNamespace(**{**vars(module), "extract_stack": _stack}))
+    _replace(registering, "_get_source_position_for_frame", _remembered)
+
+
+def _replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
+    if hasattr(module, name):
+        setattr(module, name, make(getattr(module, name)))
 
 
 def _silent(*_arguments: Any, **_options: Any) -> None:
@@ -41,3 +61,29 @@ class _Later:
 
     def __await__(self) -> Generator[Any, None, str | None]:
         return self._collapse(*self._arguments).future().__await__()
+
+
+async def _told(prepare: Callable[..., Any], resource: Any, options: Any, *more: Any) -> Any:
+    if options is not None and options.aliases:
+        options = copy.copy(options)
+        options.aliases = [alias for alias in options.aliases if not _DATED.match(str(getattr(alias, "type_", "")))]
+    return await prepare(resource, options, *more)
+
+
+def _stack() -> traceback.StackSummary:
+    """The caller's stack, outermost first, as traceback.extract_stack gives it but without source lines."""
+    found = traceback.StackSummary.extract(traceback.walk_stack(sys._getframe(1)), lookup_lines=False)
+    found.reverse()
+    return found
+
+
+def _remembered(position: Callable[[traceback.FrameSummary], Any]) -> Callable[[traceback.FrameSummary], Any]:
+    known: dict[tuple[str, int | None], Any] = {}
+
+    def remembered(frame: traceback.FrameSummary) -> Any:
+        key = frame.filename, frame.lineno
+        if key not in known:
+            known[key] = position(frame)
+        return known[key]
+
+    return remembered

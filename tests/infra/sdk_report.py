@@ -145,6 +145,23 @@ class Old(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+class Traced(Old):
+    """Where the SDK says that a resource was declared."""
+
+    def __init__(self) -> None:
+        self.trace = str(pulumi.runtime.resource._get_stack_trace())
+
+
+class Outer(Traced):
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Outermost(Outer):
+    def __init__(self) -> None:
+        super().__init__()
+
+
 async def declared(sdk: str) -> dict[str, Any]:
     """The inputs that reach the engine, what outputs give, the URN of an alias."""
     recorder = Recorder()
@@ -152,7 +169,7 @@ async def declared(sdk: str) -> dict[str, Any]:
     given = PROGRAMS[sdk]()
     answers = {name: await output.future() for name, output in given.items()}
     alias = await pulumi.Output.from_input(Old()._aliases[0]).future()
-    return {"inputs": recorder.inputs, "answers": answers, "alias": alias}
+    return {"inputs": recorder.inputs, "answers": answers, "alias": alias, "trace": Outermost().trace}
 
 
 def main() -> None:

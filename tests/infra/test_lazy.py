@@ -43,7 +43,7 @@ def report(sdk: str, eager: str) -> dict[str, Any]:
 class TestEachSdk:
     def test_the_same_inputs_reach_the_engine_and_the_same_outputs_come_back(self, sdk: str) -> None:
         lazily, plainly = report(sdk, "")["declared"], report(sdk, "1")["declared"]
-        assert plainly["inputs"] and plainly["answers"]
+        assert plainly["inputs"] and plainly["answers"] and "sdk_report.py" in plainly["trace"]
         assert lazily == plainly
 
     def test_every_name_type_and_annotation_is_the_same(self, sdk: str) -> None:
@@ -226,3 +226,14 @@ class TestThrift:
             print(gone() is None)
         """
         assert program(text, tmp_path, **LAZY) == "True"
+
+    def test_only_types_of_dated_versions_are_no_longer_told_as_aliases(self, tmp_path: Path) -> None:
+        text = """
+            import asyncio
+            from pulumi.runtime.resource import prepare_aliases
+            types = ["azure-native:web/v20200101:Site", "azure-native:web/v20200101preview:Site", "azure-native:app:Site"]
+            options = pulumi.ResourceOptions(aliases=["urn:x", *(pulumi.Alias(type_=each) for each in types)])
+            told = asyncio.run(prepare_aliases(None, options, True))
+            print([each.urn or each.spec.type for each in told], len(options.aliases))
+        """
+        assert program(text, tmp_path, **LAZY) == "['urn:x', 'azure-native:app:Site'] 4"
