@@ -1,0 +1,485 @@
+"""What stacks on Google Cloud declare, against strict mocks: simulated, no cloud is asked."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+
+from skylift.stack.outputs import Outputs
+from tests.clouds.mocks import Recorded, Resource
+from tests.infra.gcp.stacks import GIVEN, IMAGES, PROJECT, REGION, up
+
+POOLS = {"default": {}, "gpu": {"accelerator": "T4", "spot": True, "max_hours": 2.0, "disk_gib": 200}}
+RICH: dict[str, Any] = {
+    "images": IMAGES,
+    "pools": POOLS,
+    "secrets": ["hub-token"],
+    "alerts": {"emails": ["ml@example.com"]},
+    "budget": {"monthly": 100.5, "billing_account": "012345-6789AB-CDEF01"},
+    "access": {"train": ["group:ml@example.com"], "predict": ["user:ada@example.com"]},
+}
+
+
+@cache
+def machines() -> Recorded:
+    return up("gce", **RICH)
+
+
+@cache
+def production() -> Recorded:
+    tls = {"exposure": "public", "certificate": f"projects/{PROJECT}/regions/{REGION}/sslCertificates/c"}
+    return up(
+        "gce",
+        stage="prod",
+        images=IMAGES,
+        secrets=["hub-token"],
+        endpoints={"default": {**tls, "hostname": "digits.example.com", "allowed_ranges": ["203.0.113.0/24"]}},
+    )
+
+
+@cache
+def vertex() -> Recorded:
+    return up("vertex", stage="prod", endpoints={"default": {}, "inside": {"exposure": "private"}}, **RICH)
+
+
+@cache
+def bare(target: str) -> Recorded:
+    return up(target)
+
+
+def key_of(seen: Recorded) -> str:
+    key = seen.one("CryptoKey").outputs
+    return f"{key['keyRing']}/cryptoKeys/{key['name']}"
+
+
+def promised(seen: Recorded) -> Outputs:
+    assert isinstance(seen.result, Outputs)
+    return seen.result
+
+
+ALL = pytest.mark.parametrize("seen", [machines, production, vertex], ids=lambda one: one.__name__)
+
+
+@ALL
+def test_everything_but_the_services_stands_in_a_component_and_begins_with_its_name(seen: Any) -> None:
+    for one in seen().resources:
+        if not one.is_custom or one.type in ("pulumi:providers:gcp", "gcp:projects/service:Service"):
+            continue
+        assert one.parent, f"{one.name} stands alone"
+        assert one.name.startswith(f"{one.parent}-")
+
+
+@ALL
+def test_everything_uses_a_provider_of_the_stacks_own(seen: Any) -> None:
+    for one in seen().resources:
+        if one.type.startswith("gcp:"):
+            assert "::google" in one.provider, f"{one.name} uses the default provider"
+
+
+@ALL
+def test_every_component_promises_outputs(seen: Any) -> None:
+    components = {one.name for one in seen().resources if not one.is_custom}
+    assert components == {name for name, outputs in seen().outputs.items() if outputs}
+
+
+def test_the_provider_guards_the_project_and_labels_everything() -> None:
+    for provider in machines().of("pulumi:providers:gcp"):
+        assert provider.inputs["project"] == PROJECT
+        labels = json.loads(provider.inputs["defaultLabels"])
+        assert {"skylift-stack", "skylift-target", "owner", "managed-by"} <= set(labels)
+
+
+def test_things_wait_for_the_services_that_make_them() -> None:
+    """By their provider: it is there only once every service is on."""
+    provider = machines().one("pulumi:providers:gcp", "google")
+    services = {one.name for one in machines().of("gcp:projects/service:Service")}
+    assert services and services <= set(provider.depends_on)
+    assert all(one.inputs["disableOnDestroy"] is False for one in machines().of("gcp:projects/service:Service"))
+
+
+@pytest.mark.parametrize("target", ["gce", "vertex"])
+def test_a_first_preview_knows_nothing_of_the_cloud_and_passes(target: str) -> None:
+    assert up(target, preview=True, stage="prod", endpoints={"default": {}}, **RICH).of("Bucket")
+
+
+@pytest.mark.parametrize("target", ["gce", "vertex"])
+def test_without_images_no_machine_and_no_template_is_made(target: str) -> None:
+    seen = bare(target)
+    for kind in ("RegionInstanceTemplate", "RegionInstanceGroupManager", "VertexDeployment", "ForwardingRule"):
+        assert not seen.of(kind)
+    outputs = promised(seen)
+    assert outputs.endpoints["default"].url == ""
+    assert outputs.pools["default"].templates == []
+
+
+# storage, registry, key
+
+
+def test_keep_keeps_versions_and_work_expires_by_leading_prefix() -> None:
+    keep, work = (machines().one("Bucket", f"storage-{kind}").inputs for kind in ("keep", "work"))
+    assert (keep["versioning"], work["versioning"]) == ({"enabled": True}, {"enabled": False})
+    assert {"daysSinceNoncurrentTime": 30, "withState": "ARCHIVED"} in [
+        rule["condition"] for rule in keep["lifecycleRules"]
+    ]
+    expiry = next(rule["condition"] for rule in work["lifecycleRules"] if rule["action"] == {"type": "Delete"})
+    assert expiry["age"] == 30
+    assert set(expiry["matchesPrefixes"]) == {"live/", "events/", "logs/", "checkpoints/", "replicas/", "samples/"}
+
+
+@ALL
+def test_buckets_are_private_and_outlive_the_stack(seen: Any) -> None:
+    for bucket in seen().of("Bucket"):
+        assert bucket.inputs["publicAccessPrevention"] == "enforced"
+        assert bucket.inputs["uniformBucketLevelAccess"] is True
+        assert bucket.inputs["forceDestroy"] is False
+        assert bucket.protect and bucket.retain_on_delete
+
+
+def test_a_disposable_stack_goes_whole() -> None:
+    seen = up("gce", disposable=True, encryption_key="stack", secrets=["hub-token"])
+    assert all(one.inputs["forceDestroy"] is True for one in seen.of("Bucket"))
+    assert not [one.name for one in seen.resources if one.protect]
+    assert {one.name for one in seen.resources if one.retain_on_delete} == {"storage-audit"}
+    assert seen.one("Secret").inputs["deletionProtection"] is False
+
+
+def test_writes_are_audited_and_the_projects_audit_stays() -> None:
+    audit = machines().one("IAMAuditConfig")
+    assert audit.inputs["auditLogConfigs"] == [{"logType": "DATA_WRITE"}]
+    assert audit.retain_on_delete
+    sink = machines().one("ProjectSink").inputs["filter"]
+    assert "/objects/models/" in sink and "/objects/endpoints/" in sink
+
+
+def test_production_encrypts_all_with_a_key_of_its_own() -> None:
+    seen = production()
+    key = seen.one("CryptoKey")
+    assert key.inputs["rotationPeriod"] == "7776000s"
+    assert key.protect and key.retain_on_delete
+    identifier = key_of(seen)
+    assert all(one.inputs["encryption"]["defaultKmsKeyName"] == identifier for one in seen.of("Bucket"))
+    assert seen.one("Repository").inputs["kmsKeyName"] == identifier
+    replica = seen.one("Secret").inputs["replication"]["userManaged"]["replicas"][0]
+    assert replica["customerManagedEncryption"]["kmsKeyName"] == identifier
+    for template in seen.of("RegionInstanceTemplate"):
+        assert template.inputs["disks"][0]["diskEncryptionKey"]["kmsKeySelfLink"] == identifier
+
+
+def test_only_googles_own_agents_use_the_key() -> None:
+    for one in production().of("CryptoKeyIAMMember"):
+        assert one.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+        assert one.inputs["member"].startswith("serviceAccount:service-")
+
+
+def test_tags_of_images_never_move_and_old_images_go() -> None:
+    registry = machines().one("Repository")
+    assert registry.inputs["dockerConfig"] == {"immutableTags": True}
+    kept = [one for one in registry.inputs["cleanupPolicies"] if one["action"] == "KEEP"]
+    assert kept[0]["mostRecentVersions"] == {"keepCount": 30}
+    readers = {one.inputs["member"] for one in machines().of("RepositoryIamMember")}
+    assert readers == {
+        f"serviceAccount:skylift-dev-{who}@{PROJECT}.iam.gserviceaccount.com" for who in ("host", "serving")
+    }
+
+
+# identities
+
+
+@ALL
+def test_policies_are_added_to_and_never_replaced_and_there_are_no_keys(seen: Any) -> None:
+    for one in seen().resources:
+        kind = one.type.rpartition(":")[2]
+        assert not kind.endswith(("IAMBinding", "IamBinding", "IAMPolicy", "IamPolicy"))
+        assert one.type != "gcp:serviceaccount/key:Key"
+        assert one.inputs.get("role") not in ("roles/owner", "roles/editor")
+        assert one.inputs.get("member") not in ("allUsers", "allAuthenticatedUsers")
+
+
+def test_people_take_on_one_identity_and_nothing_on_the_project() -> None:
+    theirs = [one for one in machines().resources if one.inputs.get("member") == "group:ml@example.com"]
+    assert [(one.type, one.inputs["role"]) for one in theirs] == [
+        ("gcp:serviceaccount/iAMMember:IAMMember", "roles/iam.serviceAccountTokenCreator")
+    ]
+    assert theirs[0].inputs["serviceAccountId"].endswith(f"skylift-dev-launcher@{PROJECT}.iam.gserviceaccount.com")
+
+
+def test_who_predicts_may_tunnel_to_the_serving_port_alone() -> None:
+    tunnel = machines().one("TunnelIamMember").inputs
+    assert (tunnel["member"], tunnel["condition"]["expression"]) == ("user:ada@example.com", "destination.port == 8080")
+
+
+def test_identities_of_ours_are_used_and_nothing_is_granted() -> None:
+    there = {"gcp:serviceaccount/getAccount:getAccount": {"id": "x", "disabled": False}}
+    seen = up("gce", identities=GIVEN, images=IMAGES, answers=there)
+    kinds = {one.type for one in seen.resources}
+    assert not [kind for kind in kinds if "IAM" in kind or "IamMember" in kind or kind.endswith(":Account")]
+    template = seen.of("RegionInstanceTemplate")[0].inputs
+    assert template["serviceAccount"]["email"] in (GIVEN["host"], GIVEN["serving"])
+    assert promised(seen).identities["training"] == GIVEN["training"]
+
+
+def test_buckets_network_and_registry_of_ours_are_left_as_they_are() -> None:
+    bucket = {"id": "b", "projectNumber": 987654321098, "location": REGION, "uniformBucketLevelAccess": True}
+    subnet = {
+        "id": "s",
+        "network": f"https://www.googleapis.com/compute/v1/projects/{PROJECT}/global/networks/n",
+        "privateIpGoogleAccess": True,
+        "secondaryIpRanges": [],
+    }
+    seen = up(
+        "gce",
+        images=IMAGES,
+        buckets={"keep": "gs://our-models/team", "work": "gs://our-work"},
+        registry=f"{REGION}-docker.pkg.dev/{PROJECT}/ours",
+        network={"id": f"projects/{PROJECT}/global/networks/n", "subnets": [f"projects/{PROJECT}/regions/{REGION}/subnetworks/s"]},
+        answers={
+            "gcp:storage/getBucket:getBucket": bucket,
+            "gcp:compute/getNetwork:getNetwork": {"id": "n"},
+            "gcp:compute/getSubnetwork:getSubnetwork": subnet,
+            "gcp:artifactregistry/getRepository:getRepository": {"id": "r", "format": "DOCKER"},
+        },
+    )  # fmt: skip
+    made = {one.type.rpartition(":")[2] for one in seen.resources if one.type.startswith("gcp:")}
+    assert not made & {"Bucket", "Repository", "Network", "Subnetwork", "Firewall", "Router", "IAMAuditConfig"}
+    outputs = promised(seen)
+    assert outputs.buckets.keep == "gs://our-models/team"
+    assert outputs.registry == f"{REGION}-docker.pkg.dev/{PROJECT}/ours"
+    creators = [one for one in seen.of("BucketIAMMember") if one.inputs["role"] == "roles/storage.objectCreator"]
+    assert creators
+    assert all("our-models/objects/team/" in one.inputs["condition"]["expression"] for one in creators)
+
+
+# network
+
+
+@ALL
+def test_nothing_lets_the_internet_in(seen: Any) -> None:
+    for one in seen().of("gcp:compute/firewall:Firewall"):
+        sources = one.inputs.get("sourceRanges", [])
+        assert sources or one.inputs.get("sourceServiceAccounts")
+        assert not {"0.0.0.0/0", "::/0"} & set(sources)
+        assert one.inputs["targetServiceAccounts"]
+    for one in seen().of("RegionInstanceTemplate"):
+        assert "accessConfigs" not in one.inputs["networkInterfaces"][0]
+
+
+def test_dev_has_one_way_out_and_production_none() -> None:
+    assert len(machines().of("RouterNat")) == 1
+    assert not production().of("RouterNat")
+    subnet = production().one("Subnetwork", "network-subnet").inputs
+    assert subnet["privateIpGoogleAccess"] is True and subnet["logConfig"]
+
+
+def test_vertex_needs_a_network_for_private_endpoints_only() -> None:
+    assert not bare("vertex").of("gcp:compute/network:Network")
+    assert vertex().of("gcp:compute/network:Network")
+
+
+# machines
+
+
+def template(part: str) -> Resource:
+    return next(one for one in machines().of("RegionInstanceTemplate") if part in one.name)
+
+
+def test_pools_have_spot_first_and_every_machine_ends() -> None:
+    found = promised(machines()).pools["gpu"].templates
+    assert [one.spot for one in found] == [True, False]
+    for part, model in (("-spot-", "SPOT"), ("gpu-n1-standard-4-demand-", "STANDARD")):
+        scheduling = template(part).inputs["scheduling"]
+        assert scheduling["provisioningModel"] == model
+        assert scheduling["maxRunDuration"] == {"seconds": 7200}
+        assert scheduling["instanceTerminationAction"] == "DELETE"
+        assert scheduling["onHostMaintenance"] == "TERMINATE"
+        assert scheduling["automaticRestart"] is False
+
+
+def test_old_machine_types_declare_their_gpus_and_cannot_boot_securely_with_its_driver() -> None:
+    gpu, plain = template("-spot-").inputs, template("pool-default").inputs
+    assert gpu["guestAccelerators"] == [{"type": "nvidia-tesla-t4", "count": 1}]
+    assert "guestAccelerators" not in plain
+    assert (gpu["shieldedInstanceConfig"]["enableSecureBoot"], plain["shieldedInstanceConfig"]["enableSecureBoot"]) == (
+        False,
+        True,
+    )
+
+
+def test_machines_are_hardened_and_carry_the_boot_script() -> None:
+    for one in machines().of("RegionInstanceTemplate"):
+        metadata = one.inputs["metadata"]
+        assert metadata["enable-oslogin"] == metadata["block-project-ssh-keys"] == "TRUE"
+        assert metadata["serial-port-enable"] == "FALSE"
+        assert metadata["startup-script"].startswith("#!/bin/bash")
+        assert one.inputs["labels"]["skylift-stack"] == "dev"
+        assert not one.secrets
+
+
+def test_a_new_image_of_google_changes_no_machine_by_itself() -> None:
+    for one in machines().of("RegionInstanceTemplate"):
+        assert "/images/family/" not in one.inputs["disks"][0]["sourceImage"]
+        assert one.ignore_changes == ("disks[0].sourceImage",)
+
+
+def test_a_new_container_renews_the_machines_image_with_it() -> None:
+    other = {word: image.replace("a" * 64, "b" * 64) for word, image in IMAGES.items()}
+    before = {one.name for one in up("gce", images=IMAGES).of("RegionInstanceTemplate")}
+    after = {one.name for one in up("gce", images=other).of("RegionInstanceTemplate")}
+    assert before and not before & after
+
+
+def test_the_size_of_a_group_is_not_ours() -> None:
+    group = machines().one("RegionInstanceGroupManager")
+    assert "targetSize" not in group.inputs
+    assert group.ignore_changes == ("targetSize",)
+    assert group.inputs["autoHealingPolicies"]["initialDelaySec"] >= 600
+    policy = group.inputs["updatePolicy"]
+    assert (policy["maxUnavailableFixed"], policy["maxSurgeFixed"]) == (0, len(group.inputs["distributionPolicyZones"]))
+    scaling = machines().one("RegionAutoscaler").inputs["autoscalingPolicy"]
+    assert (scaling["minReplicas"], scaling["maxReplicas"], scaling["cpuUtilization"]["target"]) == (1, 2, 0.6)
+
+
+def test_no_machine_boots_before_its_identity_has_its_rights() -> None:
+    group = machines().one("RegionInstanceGroupManager")
+    assert any(name.startswith("access-serving-") for name in group.depends_on)
+
+
+def test_a_private_endpoint_answers_inside_of_the_network_and_by_iap_from_outside() -> None:
+    rule = machines().one("ForwardingRule").inputs
+    assert (rule["loadBalancingScheme"], rule["portRange"]) == ("INTERNAL_MANAGED", "80")
+    endpoint = promised(machines()).endpoints["default"]
+    assert (endpoint.access, endpoint.url) == ("iap", "http://10.0.0.5")
+    assert "/instanceGroupManagers/" in endpoint.resource
+
+
+def test_a_public_endpoint_speaks_tls_to_listed_ranges() -> None:
+    seen = production()
+    rule = seen.one("ForwardingRule").inputs
+    assert (rule["loadBalancingScheme"], rule["portRange"]) == ("EXTERNAL_MANAGED", "443")
+    assert seen.one("RegionSslPolicy").inputs["minTlsVersion"] == "TLS_1_2"
+    rules = seen.one("RegionSecurityPolicy").inputs["rules"]
+    assert [(one["action"], one["match"]["config"]["srcIpRanges"]) for one in rules] == [
+        ("allow", ["203.0.113.0/24"]),
+        ("deny(403)", ["*"]),
+    ]
+    endpoint = promised(seen).endpoints["default"]
+    assert (endpoint.access, endpoint.url) == ("direct", "https://digits.example.com")
+
+
+def test_the_reaper_is_called_by_its_clock_alone() -> None:
+    seen = machines()
+    function, clock = (
+        seen.one("gcp:cloudfunctionsv2/function:Function").inputs,
+        seen.one("gcp:cloudscheduler/job:Job").inputs,
+    )
+    assert function["serviceConfig"]["ingressSettings"] == "ALLOW_INTERNAL_ONLY"
+    assert function["serviceConfig"]["environmentVariables"] == {"SKYLIFT_STACK": "dev", "SKYLIFT_PROJECT": PROJECT}
+    account = f"skylift-dev-reaper@{PROJECT}.iam.gserviceaccount.com"
+    assert clock["httpTarget"]["oidcToken"]["serviceAccountEmail"] == account
+    assert seen.one("ServiceIamMember").inputs["member"] == f"serviceAccount:{account}"
+
+
+# Vertex AI
+
+
+def test_endpoints_have_an_address_of_their_own_or_one_in_the_network() -> None:
+    public, inside = vertex().one("AiEndpoint", "managed-default"), vertex().one("AiEndpoint", "managed-inside")
+    assert public.inputs["dedicatedEndpointEnabled"] is True and "privateServiceConnectConfig" not in public.inputs
+    assert "dedicatedEndpointEnabled" not in inside.inputs and "network" not in inside.inputs
+    assert inside.inputs["privateServiceConnectConfig"]["enablePrivateServiceConnect"] is True
+    for one in (public, inside):
+        assert one.ignore_changes == ("trafficSplit", "deployedModels")
+        assert one.inputs["encryptionSpec"]["kmsKeyName"] == key_of(vertex())
+
+
+def test_a_deployment_goes_before_its_endpoint_and_comes_after_the_rights() -> None:
+    deployment = vertex().one("VertexDeployment", "managed-default-deployment")
+    assert "managed-default" in deployment.depends_on
+    assert any(name.startswith("access-serving-") for name in deployment.depends_on)
+    assert deployment.inputs["service_account"] == f"skylift-dev-serving@{PROJECT}.iam.gserviceaccount.com"
+    assert deployment.inputs["args"][:3] == [
+        "serve",
+        "--endpoint",
+        f"{promised(vertex()).buckets.keep}/endpoints/default",
+    ]
+
+
+def test_callers_get_the_right_to_call_on_each_endpoint_alone() -> None:
+    members = vertex().of("AiEndpointIamMember")
+    assert {one.inputs["endpoint"] for one in members} == {one.inputs["name"] for one in vertex().of("AiEndpoint")}
+    role = vertex().one("IAMCustomRole", "identity-skylift_dev_caller_aiplatform")
+    assert role.inputs["permissions"] == ["aiplatform.endpoints.get", "aiplatform.endpoints.predict"]
+
+
+def test_the_url_of_an_endpoint_says_where_to_ask() -> None:
+    endpoint = promised(vertex()).endpoints["default"]
+    assert endpoint.access == "vertex"
+    assert endpoint.url.startswith("https://") and endpoint.url.endswith(endpoint.resource)
+    assert ".prediction.vertexai.goog/v1/projects/" in endpoint.url
+
+
+# secrets, monitoring
+
+
+def test_secrets_are_made_empty_and_read_by_one_identity() -> None:
+    secret = machines().one("Secret")
+    assert not machines().of("SecretVersion")
+    assert secret.protect
+    reader = machines().one("SecretIamMember").inputs
+    assert reader["role"] == "roles/secretmanager.secretAccessor"
+    assert reader["member"] == f"serviceAccount:skylift-dev-training@{PROJECT}.iam.gserviceaccount.com"
+    assert promised(machines()).secrets == {"hub-token": secret.outputs["name"]}
+
+
+@pytest.mark.parametrize(
+    ("seen", "alarms"),
+    [
+        (machines, {"errors-default", "latency-default", "unhealthy-default", "idle-gpu", "failed-run", "reaper"}),
+        (vertex, {"errors-default", "latency-default", "unhealthy-default", "failed-run"}),
+    ],
+    ids=["gce", "vertex"],
+)
+def test_alarms_tell_people_what_to_do(seen: Any, alarms: set[str]) -> None:
+    policies = {one.name.removeprefix("monitoring-"): one.inputs for one in seen().of("AlertPolicy")}
+    assert alarms <= set(policies)
+    channel = seen().one("NotificationChannel")
+    for policy in policies.values():
+        assert policy["notificationChannels"] == [channel.outputs["name"]]
+        assert policy["documentation"]["content"]
+
+
+def test_alarms_by_log_lines_wait_for_their_count() -> None:
+    metrics = {one.inputs["name"]: one.name for one in machines().of("Metric")}
+    for policy in machines().of("AlertPolicy"):
+        asked = policy.inputs["conditions"][0]["conditionThreshold"]["filter"]
+        needed = [name for metric, name in metrics.items() if f'user/{metric}"' in asked]
+        assert set(needed) <= set(policy.depends_on)
+
+
+def test_the_budget_mails_on_the_way_and_before() -> None:
+    budget = machines().one("Budget").inputs
+    assert budget["amount"]["specifiedAmount"] == {"units": "100", "nanos": 500000000}
+    assert [(one["thresholdPercent"], one["spendBasis"]) for one in budget["thresholdRules"]] == [
+        (0.5, "CURRENT_SPEND"),
+        (0.8, "CURRENT_SPEND"),
+        (1.0, "CURRENT_SPEND"),
+        (1.0, "FORECASTED_SPEND"),
+    ]
+    assert budget["budgetFilter"]["labels"] == {"skylift-stack": "dev"}
+
+
+def test_logs_are_kept_as_long_as_the_stack_says() -> None:
+    assert up("gce", retention={"logs_days": 90}).one("ProjectBucketConfig").inputs["retentionDays"] == 90
+
+
+def test_stacks_whose_things_are_called_oddly_get_names_that_google_takes() -> None:
+    long = "fraud_model.v2-" + "x" * 40
+    seen = up(
+        "gce",
+        stack="Team_A-europe-west",
+        images=IMAGES,
+        pools={long: {}},
+        endpoints={long: {"api_keys": True}},
+        secrets=["a.b_c"],
+    )
+    assert seen.of("RegionInstanceGroupManager")
