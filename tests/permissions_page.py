@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from infra import grants
 from infra.context import Context
-from infra.grants import Grant, Who
+from infra.grants import Grant
 from skylift import assets
 from skylift.stack import settings
 
@@ -28,6 +28,8 @@ WHO = {
     "reaper": "reaper: what removes run groups past their end",
     "nodes": "nodes: machines of a cluster",
     "cluster": "cluster: a control plane",
+    "autoscaler": "autoscaler: what adds and removes a cluster's nodes",
+    "logs": "logs: what sends a cluster's logs",
 }
 HEAD = """\
 # Who may do what
@@ -65,7 +67,7 @@ def page() -> str:
     parts = [HEAD]
     for cloud, title in TITLES.items():
         parts.append(f"## {title}")
-        for who in get_args(Who):
+        for who in WHO:
             rows = list(_rows(granted(cloud), who))
             if rows:
                 parts += [

@@ -54,7 +54,10 @@ def test_a_resource_is_the_stacks_own_or_narrowed_or_says_why_not(target: str) -
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_grant_says_what_for(target: str) -> None:
-    assert {grant.who for grant in granted(target)} <= set(get_args(Who))
+    assert set(get_args(Who)) <= set(permissions_page.WHO)
+    assert {grant.who for grant in granted(target)} <= set(permissions_page.WHO), (
+        "docs/permissions.md would not list them"
+    )
     for grant in granted(target):
         assert grant.what and grant.on and not grant.what.endswith("."), grant
 
