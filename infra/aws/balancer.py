@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.firewall import PORT
 from infra.aws.platform import Platform
+from infra.aws.scripts import PORT
 from infra.component import Component
 from infra.context import EndpointPlan
 

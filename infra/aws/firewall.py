@@ -9,11 +9,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.network import Network
+from infra.aws.scripts import PORT
 from infra.component import Component
 from infra.context import Context
-
-PORT = 8080
-"""On which a serving machine listens."""
 
 
 @dataclass(frozen=True, kw_only=True)

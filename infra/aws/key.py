@@ -31,7 +31,7 @@ class Key(Component):
 
     Attributes:
         arn: of the key that encrypts data; None where the provider's own keys are used.
-        own: the same, of a key of the stack only: its policy lets AWS' services write logs and alarms, another's may not.
+        own: the same, of a key of the stack only: its policy lets AWS' services write logs, another's may not.
     """
 
     def __init__(self, name: str, args: KeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -56,9 +56,8 @@ class Key(Component):
 
 
 def policy(names: Names) -> dict[str, Any]:
-    """The account decides by IAM who uses the key; the services that write logs and alarms are named, each for this account alone."""
+    """The account decides by IAM who uses the key; of the services that write logs each may for this stack or account alone."""
     account, region = names.context.account, names.context.region
-    ours = {"StringEquals": {"aws:SourceAccount": account}}
     logs = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "log-group:*")}}
     trail = {"StringEquals": {"aws:SourceArn": names.arn("cloudtrail", f"trail/{names.trail}")}}
     return {
@@ -71,19 +70,18 @@ def policy(names: Names) -> dict[str, Any]:
                 "Action": "kms:*",
                 "Resource": "*",
             },
-            _service("Logs", [f"logs.{region}.amazonaws.com"], logs),
-            _service("Trail", ["cloudtrail.amazonaws.com"], trail),
-            _service("Alarms", ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"], ours),
+            _service("Logs", f"logs.{region}.amazonaws.com", logs),
+            _service("Trail", "cloudtrail.amazonaws.com", trail),
         ],
     }
 
 
-def _service(sid: str, services: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+def _service(sid: str, service: str, condition: dict[str, Any]) -> dict[str, Any]:
     """In a key's policy the resource `*` is the key itself."""
     return {
         "Sid": sid,
         "Effect": "Allow",
-        "Principal": {"Service": services},
+        "Principal": {"Service": service},
         "Action": list(_USE),
         "Resource": "*",
         "Condition": condition,

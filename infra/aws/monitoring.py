@@ -26,7 +26,8 @@ class MonitoringArgs:
 class Monitoring(Component):
     """A log group for containers with an end to what it keeps (AWS-LOG-02), a topic with the addresses of `alerts.emails`, an event rule
     for failed runs, and a budget over what carries the stack's tag. Without addresses alarms still show in the console. Each alarm costs
-    0.10 USD a month beyond the account's first ten; each address must confirm its subscription once.
+    0.10 USD a month beyond the account's first ten; each address must confirm its subscription once. What is mailed names stacks,
+    endpoints and runs and holds no data, so that the topic needs no key.
 
     The budget sees costs by the tag `skylift-stack` only after somebody has activated it as a cost allocation tag of the account:
     https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html
@@ -64,7 +65,7 @@ class Monitoring(Component):
         )
 
     def _topic(self) -> pulumi.Output[str]:
-        topic = aws.sns.Topic(f"{self._name}-alerts", kms_master_key_id=self.key, opts=self.child())
+        topic = aws.sns.Topic(f"{self._name}-alerts", opts=self.child())
         for index, email in enumerate(self.context.settings.alerts.emails):
             aws.sns.TopicSubscription(
                 f"{self._name}-alerts-{index}", topic=topic.arn, protocol="email", endpoint=email, opts=self.child()
@@ -150,16 +151,18 @@ def failed_machines(names: Names) -> Mapping[str, Any]:
 
 
 def _publishers(topic: str, account: str) -> dict[str, Any]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "AlarmsAndEvents",
-                "Effect": "Allow",
-                "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
-                "Action": "sns:Publish",
-                "Resource": topic,
-                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-            }
-        ],
-    }
+    """CloudWatch for this account alone. EventBridge in the form that its guide gives for topics, without a condition:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html"""
+
+    def allowed(service: str) -> dict[str, Any]:
+        principal = {"Service": f"{service}.amazonaws.com"}
+        return {
+            "Sid": service.capitalize(),
+            "Effect": "Allow",
+            "Principal": principal,
+            "Action": "sns:Publish",
+            "Resource": topic,
+        }
+
+    ours = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}}
+    return {"Version": "2012-10-17", "Statement": [allowed("cloudwatch") | ours, allowed("events")]}

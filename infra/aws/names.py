@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,8 +97,9 @@ class Names:
         return f"{path}/{kind}" if path else kind
 
     def repository_arn(self, kind: str) -> str:
-        """The registry may belong to another account: its host says to which."""
-        account, region = self.registry_host.split(".")[0], self.registry_host.split(".")[3]
+        """The registry may belong to another account: its host says to which. Another host than ECR's is refused by the checks."""
+        told = re.fullmatch(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com", self.registry_host)
+        account, region = told.groups() if told else (self.context.account, self.context.region)
         return f"arn:{PARTITION}:ecr:{region}:{account}:repository/{self.repository(kind)}"
 
     # identities

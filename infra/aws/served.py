@@ -11,7 +11,8 @@ from infra.aws.alarms import ERRORS_PERCENT, IDLE_HOURS, Metric, Rule, alarm
 from infra.aws.balancer import Balancer, BalancerArgs
 from infra.aws.names import Names
 from infra.aws.platform import Platform
-from infra.aws.templates import SERVING_DISK_GIB, Machine, serving_script, template
+from infra.aws.scripts import serving_script
+from infra.aws.templates import SERVING_DISK_GIB, Machine, template
 from infra.component import Component
 from infra.context import EndpointPlan
 from infra.promise import Served

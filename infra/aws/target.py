@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import audit
+from infra.aws import audit, foreseen
 from infra.aws.audit import Audit, AuditArgs
 from infra.aws.checks import Found, check
 from infra.aws.firewall import Firewall, FirewallArgs
@@ -36,6 +37,7 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
         CredentialsError: nobody is signed in.
     """
     context = Context(settings=settings, stack=stack)
+    foreseen.check(context)
     provider = aws.Provider(
         "aws",
         region=context.region,
@@ -43,8 +45,9 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
         default_tags=aws.ProviderDefaultTagsArgs(tags=dict(context.tags)),
     )
     found = check(context, provider)
+    zones = () if settings.network.id else choose_zones(context, found.offered)
     opts = pulumi.ResourceOptions(providers=[provider])
-    platform = _platform(context, found, opts)
+    platform = _platform(context, found, zones, opts)
     made = _compute(platform, opts)
     return promise(
         context,
@@ -58,14 +61,14 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
     )
 
 
-def _platform(context: Context, found: Found, opts: pulumi.ResourceOptions) -> Platform:
+def _platform(context: Context, found: Found, zones: Sequence[str], opts: pulumi.ResourceOptions) -> Platform:
     key = Key("key", KeyArgs(context=context), opts)
     written = Audit("audit", AuditArgs(context=context, key=key.own), opts) if audit.is_needed(context) else None
     network = Network(
         "network",
         NetworkArgs(
             context=context,
-            zones=() if context.settings.network.id else choose_zones(context, found.offered),
+            zones=zones,
             cidr=found.cidr,
             subnets=found.subnets,
             flow_logs=written.bucket_arn if written and audit.keeps_flows(context) else None,
@@ -113,6 +116,7 @@ def _place(platform: Platform) -> dict[str, pulumi.Input[str]]:
     }
     if kind != "cluster":
         place["security_groups"] = platform.firewall.training.id
+        place["name_prefix"] = names.run_groups if kind == "vm" else names.training_jobs
     images = platform.context.settings.images
     if images.training is not None:
         place["training_image"] = images.training

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra import boot
-from infra.aws.firewall import PORT
-from infra.aws.names import Names
 from infra.component import Component
-from infra.context import EndpointPlan, PoolPlan
 from skylift import catalog
 
 ROOT_DEVICE = "/dev/xvda"
@@ -86,52 +82,3 @@ def _disk(gib: int) -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:
         encrypted="true", volume_type="gp3", volume_size=gib, delete_on_termination="true"
     )
     return aws.ec2.LaunchTemplateBlockDeviceMappingArgs(device_name=ROOT_DEVICE, ebs=ebs)
-
-
-def training_script(names: Names, pool: PoolPlan, image: str, shape: catalog.Shape) -> str:
-    """What a machine of a run group does at its first boot."""
-    spec = boot.BootSpec(
-        mode="train",
-        stack=names.context.tags["skylift-stack"],
-        region=names.context.region,
-        account=names.context.account,
-        image=image,
-        registry=names.registry_host,
-        keep=names.keep.url,
-        work=names.work.url,
-        gpu=shape.count > 0,
-        max_hours=pool.settings.max_hours,
-        logs=names.log_group,
-        # The agent takes this role for the run and hands out what it gets, narrowed to the run.
-        env={"SKYLIFT_POOL": pool.name, "SKYLIFT_TRAINING_ROLE": names.role_arn("training")},
-    )
-    return boot.render("aws", spec)
-
-
-def serving_script(names: Names, endpoint: EndpointPlan, image: str) -> str:
-    """What a machine of an endpoint does at its first boot."""
-    told = endpoint.settings
-    flags = {
-        "--workers": told.workers,
-        "--threads": told.threads,
-        "--backend": told.backend,
-        "--queue-rows": told.queue_rows,
-        "--max-batch-rows": told.max_batch_rows,
-        "--drain-seconds": f"{told.drain_seconds:g}",
-    }
-    spec = boot.BootSpec(
-        mode="serve",
-        stack=names.context.tags["skylift-stack"],
-        region=names.context.region,
-        account=names.context.account,
-        image=image,
-        registry=names.registry_host,
-        keep=names.keep.url,
-        work=names.work.url,
-        gpu=endpoint.shape.count > 0,
-        port=PORT,
-        endpoint=endpoint.name,
-        flags=tuple(part for flag, value in flags.items() for part in (flag, str(value))),
-        logs=names.log_group,
-    )
-    return boot.render("aws", spec)

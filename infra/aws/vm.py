@@ -9,8 +9,9 @@ import pulumi
 from infra.aws.images import Images, ImagesArgs, kind_of
 from infra.aws.names import Names
 from infra.aws.platform import Platform
+from infra.aws.scripts import training_script
 from infra.aws.served import Group, GroupArgs
-from infra.aws.templates import Machine, template, training_script
+from infra.aws.templates import Machine, template
 from infra.component import Component
 from infra.context import PoolPlan
 from infra.promise import Made, Served, Variant

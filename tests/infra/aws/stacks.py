@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 
 from infra.context import Context
 from skylift.stack.settings import Settings, from_pulumi
@@ -59,7 +59,7 @@ def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-class Refusal(grpc.RpcError):
+class Refusal(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
     """A question that AWS refuses, as the engine hands it on."""
 
     def __init__(self, text: str) -> None:

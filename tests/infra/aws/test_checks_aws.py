@@ -18,7 +18,7 @@ VPC, SUBNET = "aws:ec2/getVpc:getVpc", "aws:ec2/getSubnet:getSubnet"
 BUCKET, GET_ROLE, GET_KEY = "aws:s3/getBucket:getBucket", "aws:iam/getRole:getRole", "aws:kms/getKey:getKey"
 REPOSITORY = "aws:ecr/getRepository:getRepository"
 NETWORK = {"id": "vpc-1", "subnets": ["subnet-a", "subnet-b"]}
-GPU = {"pools": {"gpu": {"accelerator": "L4"}}}
+GPU: dict[str, Any] = {"pools": {"gpu": {"accelerator": "L4"}}}
 
 
 def offers(*pairs: tuple[str, str]) -> Mapping[str, Any]:
@@ -188,3 +188,10 @@ def test_roles_that_are_there_are_taken() -> None:
     given = {who: f"{ROLE}{who}" for who in ("training", "serving")}
     seen = declared("sagemaker", answers={GET_ROLE: role}, identities=given)
     assert seen.result.identities == given
+
+
+def test_a_name_that_aws_would_not_take_is_refused_before_anybody_is_asked() -> None:
+    long: dict[str, Any] = {"a" * 60: {}}
+    with pytest.raises(SettingsError, match="takes 63") as raised:
+        declared("sagemaker", endpoints=long, answers={WHO: refusing("nobody should be asked")})
+    assert "shorten" in raised.value.hint

@@ -10,7 +10,7 @@ import pytest
 
 from infra.aws.names import Names
 from skylift.stack import outputs as contract
-from tests.clouds.mocks import Recorded
+from tests.clouds.mocks import Answer, Recorded
 from tests.infra.aws.stacks import IMAGES, ROLE, context, declared, listed, role, statements
 
 GPU = {"gpu": {"accelerator": "L4", "spot": True, "max_machines": 4}}
@@ -25,7 +25,7 @@ FULL: dict[str, Any] = {
 }
 MANAGED = {**FULL, "endpoints": {"default": {"accelerator": "T4"}}}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
-REFERENCED = {
+REFERENCED: dict[str, Answer] = {
     "aws:ec2/getVpc:getVpc": {"id": "vpc-1", "cidrBlock": "10.1.0.0/16"},
     "aws:ec2/getSubnet:getSubnet": lambda arguments: {
         "id": arguments["id"],
