@@ -58,14 +58,17 @@ class Balancer(Component):
             probes=[self._probe()],
             load_balancing_rules=[self._rule(path)],
             tags=args.context.tags,
-            opts=self.child(),
+            # Azure's provider would delete the old one first, and the machines with it.
+            opts=self.child(delete_before_replace=False),
         )
         self.id = made.id
         # Of the resource, so that what uses them waits for it.
         self.pool = made.id.apply(lambda id_: f"{id_}/backendAddressPools/machines")
         self.probe = made.id.apply(lambda id_: f"{id_}/probes/ready")
+        # After its id: what is computed within a property is not known to be unknown in a preview.
+        fronts = made.id.apply(lambda _: made.frontend_ip_configurations)
         self.address: pulumi.Output[str] = (
-            public.ip_address.apply(lambda ip: ip or "") if public else made.frontend_ip_configurations.apply(_private)
+            public.ip_address.apply(lambda ip: ip or "") if public else fronts.apply(_private)
         )
         self.url = self.address.apply(self._url)
         self.register_outputs({"url": self.url, "name": last(path)})

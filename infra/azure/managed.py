@@ -139,7 +139,7 @@ class Managed(Component):
                 tags=self.context.tags,
             ),
             # Versions are for good in Azure ML; they go with their workspace.
-            opts=self.child(depends_on=self._ready, retain_on_delete=True),
+            opts=self.child(depends_on=self._ready, retain_on_delete=True, delete_before_replace=False),
         )
 
     def _served(self, endpoint: str) -> Served:

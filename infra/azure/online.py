@@ -62,7 +62,9 @@ class Online(Component):
         self._traffic(deployment)
         autoscale(f"{name}-autoscaling", args.context, args.plan, args.workspace.group, deployment.id, self.child())
         self.id, self.deployment = self._endpoint.id, deployment.id
-        self.url = self._endpoint.properties.apply(lambda told: (told.scoring_uri or "").removesuffix("/score"))
+        # After its id: what is computed within a property is not known to be unknown in a preview.
+        told = self._endpoint.id.apply(lambda _: self._endpoint.properties)
+        self.url = told.apply(lambda found: (found.scoring_uri or "").removesuffix("/score"))
         self.register_outputs({"url": self.url, "id": self.id})
 
     @property
@@ -132,6 +134,8 @@ class Online(Component):
                 depends_on=args.after,
                 ignore_changes=["sku.capacity"],
                 deleted_with=self._endpoint,
+                # Azure's provider would delete the old one first, which still has the requests.
+                delete_before_replace=False,
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m"),
             ),
         )

@@ -128,7 +128,9 @@ class Workspace(Component):
         keep = self._args.storage.made.get("keep")
         if keep is None:
             return []
-        principal = made.identity.apply(lambda identity: identity.principal_id if identity else "")
+        # After its id: what is computed within a property is not known to be unknown in a preview.
+        identity = made.id.apply(lambda _: made.identity)
+        principal = identity.apply(lambda found: found.principal_id if found else "")
         scope = self._names.account_id("keep")
         right = azure.authorization.RoleAssignment(
             f"{self._name}-connect",
