@@ -182,6 +182,11 @@ def forwarding_rule(context: Context, endpoint: str) -> str:
     return context.name("serve", slug(endpoint), most=63)
 
 
+def serving_group(context: Context, endpoint: str) -> str:
+    """Name of an endpoint's machines, and the beginning of their group's."""
+    return context.name("serve", slug(endpoint), most=58)
+
+
 def log_bucket(context: Context) -> str:
     return context.name("logs", most=100)
 

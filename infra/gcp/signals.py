@@ -141,13 +141,14 @@ def _balanced(context: Context, plan: EndpointPlan) -> Iterator[Signal]:
         reducer="REDUCE_MAX",
         remedy="Raise max_replicas, or take a larger machine or an accelerator.",
     )
-    prefix = context.name("serve", part, most=58)
     yield _logged(
         context,
         f"unhealthy-{part}",
         f"endpoint {plan.name}: a machine is sick",
         f'logName="projects/{context.account}/logs/compute.googleapis.com%2Fhealthchecks" AND '
-        f'jsonPayload.healthCheckProbeResult.healthState="UNHEALTHY" AND jsonPayload.healthCheckProbeResult.targetVm:"{prefix}"',
+        f'resource.labels.instance_group_name:"{names.serving_group(context, plan.name)}-" AND '
+        'jsonPayload.healthCheckProbeResult.healthState="UNHEALTHY" AND '
+        'jsonPayload.healthCheckProbeResult.previousHealthState="HEALTHY"',
         "gce_instance_group",
         "The group replaces it by itself; if it happens again, the serial console's log of the machine tells why.",
     )
@@ -172,11 +173,14 @@ def _predicting(context: Context, plan: EndpointPlan) -> Iterator[Signal]:
     part = names.slug(plan.name)
     of = f'resource.type="aiplatform.googleapis.com/Endpoint" AND resource.labels.endpoint_id="{names.endpoint_id(context, plan.name)}"'
     online = 'metric.type="aiplatform.googleapis.com/prediction/online'
+    asked = f"{online}/private" if plan.exposure == "private" else online
+    failed = "metric.labels.response_code>=500" if plan.exposure == "private" else 'metric.labels.response_code="5xx"'
+    kind = "" if plan.exposure == "private" else ' AND metric.labels.latency_type="total"'
     yield Signal(
         name=f"errors-{part}",
         title=f"endpoint {plan.name}: more than 5 % of the answers are errors of the server",
-        filter=f'{online}/response_count" AND {of} AND metric.labels.response_code=monitoring.regex.full_match("5..")',
-        of=f'{online}/response_count" AND {of}',
+        filter=f'{asked}/response_count" AND {of} AND {failed}',
+        of=f'{asked}/response_count" AND {of}',
         threshold=_FAILING_SHARE,
         urgent=True,
         remedy=f"`skylift logs --endpoint {plan.name}` tells why; `skylift rollback {plan.name}` brings the version before.",
@@ -184,8 +188,8 @@ def _predicting(context: Context, plan: EndpointPlan) -> Iterator[Signal]:
     yield Signal(
         name=f"latency-{part}",
         title=f"endpoint {plan.name}: one answer in twenty takes more than half of its time",
-        filter=f'{online}/prediction_latencies" AND {of}',
-        threshold=plan.settings.request_seconds * 1_000_000 / 2,  # microseconds
+        filter=f'{asked}/prediction_latencies" AND {of}{kind}',
+        threshold=plan.settings.request_seconds * 1000 / 2,
         aligner="ALIGN_PERCENTILE_95",
         reducer="REDUCE_MAX",
         remedy="Raise max_replicas, or take a larger machine or an accelerator.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,10 +90,14 @@ class Group(Component):
 
     def _group(self, health: gcp.compute.RegionHealthCheck) -> gcp.compute.RegionInstanceGroupManager:
         args, gpu = self._args, self._args.plan.shape.count > 0
+        serving = names.serving_group(self.context, args.plan.name)
+        # Alarms know the group by the beginning of its name; other zones make another group, new before old.
+        mark = hashlib.sha256(",".join(args.zones).encode()).hexdigest()[:4]
         return gcp.compute.RegionInstanceGroupManager(
             f"{self._name}-group",
             region=self.context.region,
-            base_instance_name=self.context.name("serve", names.slug(args.plan.name), most=58),
+            name=f"{serving}-{mark}",
+            base_instance_name=serving,
             versions=[gcp.compute.RegionInstanceGroupManagerVersionArgs(instance_template=args.template)],
             distribution_policy_zones=list(args.zones),
             distribution_policy_target_shape="BALANCED" if gpu else "EVEN",

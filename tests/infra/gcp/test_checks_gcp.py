@@ -21,7 +21,7 @@ SUBNET = "gcp:compute/getSubnetwork:getSubnetwork"
 KEY = "gcp:kms/getKMSCryptoKey:getKMSCryptoKey"
 
 
-class Refusal(grpc.RpcError):
+class Refusal(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
     """A question that Google refuses, as the engine hands it on."""
 
     def __init__(self, text: str) -> None:
@@ -186,7 +186,7 @@ def test_an_identity_of_another_project_is_refused() -> None:
 
 
 def test_every_mistake_is_in_one_error() -> None:
-    answers = {
+    answers: dict[str, Answer] = {
         BUCKET: failing("Error 404"),
         NETWORK: failing("Error 404"),
         SUBNET: {"id": "s", "network": "projects/p/global/networks/other", "privateIpGoogleAccess": False, "secondaryIpRanges": []},

@@ -339,6 +339,23 @@ def test_the_size_of_a_group_is_not_ours() -> None:
     assert (scaling["minReplicas"], scaling["maxReplicas"], scaling["cpuUtilization"]["target"]) == (1, 2, 0.6)
 
 
+def test_other_zones_make_another_group_beside_the_old_one() -> None:
+    """Google replaces a group whose zones change, and two of one name there cannot be."""
+    name = machines().one("RegionInstanceGroupManager").inputs["name"]
+
+    def sold(arguments: dict[str, Any]) -> dict[str, Any]:
+        named = [] if arguments["zone"].endswith("c") else [{"name": "n2-standard-4"}]
+        return {"id": "x", "zone": arguments["zone"], "project": PROJECT, "machineTypes": named}
+
+    answers = {"gcp:compute/getMachineTypes:getMachineTypes": sold}
+    fewer = up("gce", images=IMAGES, answers=answers).one("RegionInstanceGroupManager").inputs
+    assert len(fewer["distributionPolicyZones"]) == 2
+    assert fewer["name"] != name
+    sick = machines().one("Metric", "monitoring-unhealthy-default-count").inputs["filter"]
+    for one in (name, fewer["name"]):
+        assert f'instance_group_name:"{one[:-4]}"' in sick
+
+
 def test_no_machine_boots_before_its_identity_has_its_rights() -> None:
     group = machines().one("RegionInstanceGroupManager")
     assert any(name.startswith("access-serving-") for name in group.depends_on)

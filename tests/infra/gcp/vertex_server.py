@@ -17,7 +17,7 @@ TOKEN = "simulated-token"
 def wrong(body: Any, schema: dict[str, Any], at: str = "") -> Iterator[str]:
     """What of a body the description does not allow."""
     if "ref" in schema:
-        known = SCHEMAS.get(schema["ref"])
+        known: dict[str, Any] = SCHEMAS.get(schema["ref"], {})
         for key, value in body.items() if known else ():
             if key not in known:
                 yield f"{at}.{key}: no such field of {schema['ref']}"
