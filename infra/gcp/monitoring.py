@@ -74,6 +74,7 @@ class Monitoring(Component):
             type="email",
             display_name=f"Skylift {self.context.stack}: {address}",
             labels={"email_address": address},
+            user_labels=self.context.tags,
             opts=self.child(),
         ).name
 
