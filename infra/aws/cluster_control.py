@@ -52,7 +52,7 @@ class Control(Component):
         if self.context.settings.cluster.name is None:
             made = self._cluster()
             self.name: pulumi.Output[str] = made.name
-            self.kubernetes = self._client(made.endpoint, made.certificate_authority.apply(lambda one: one.data))
+            self.kubernetes = self._client(made.endpoint, made.certificate_authority.apply(lambda one: str(one.data)))
             self._equip(made)
         else:
             opts_ = pulumi.InvokeOutputOptions(parent=self)

@@ -109,10 +109,16 @@ class Nodes(Component):
             told[f"{TEMPLATE}/taint/{args.taint[0]}"] = f"{args.taint[1]}:NoSchedule"
         if args.gpus:
             told[f"{TEMPLATE}/resources/{GPU}"] = str(args.gpus)
-        group = self.group.resources.apply(lambda made: str(made[0].autoscaling_groups[0].name))
+        group = self.group.resources.apply(_scaling_group)
         for index, (key, value) in enumerate(sorted(told.items())):
             tag = aws.autoscaling.TagTagArgs(key=key, value=value, propagate_at_launch=False)
             aws.autoscaling.Tag(f"{name}-tag-{index}", autoscaling_group_name=group, tag=tag, opts=self.child())
+
+
+def _scaling_group(made: Sequence[aws.eks.outputs.NodeGroupResource]) -> str:
+    groups = made[0].autoscaling_groups
+    assert groups, "EKS tells the group of every node group that is active"
+    return str(groups[0].name)
 
 
 def group_shapes(shapes: Sequence[Shape]) -> list[list[Shape]]:
