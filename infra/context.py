@@ -158,7 +158,7 @@ class Context:
         shape = (
             catalog.shape(cloud, endpoint.machine, endpoint.accelerator)
             if endpoint.machine
-            else catalog.shapes(cloud, endpoint.accelerator)[0]
+            else catalog.smallest(cloud, endpoint.accelerator)
         )
         least = endpoint.min_replicas or (2 if self.is_prod else 1)
         return EndpointPlan(

@@ -23,9 +23,11 @@ Who = Literal[
     "reaper",
     "nodes",
     "cluster",
+    "autoscaler",
+    "logs",
 ]
-"""Identities of DESIGN's table; `caller` is who predicts, `up` is who runs `skylift up`, `nodes`, `cluster`, `autoscaler` and `logs`
-are Kubernetes' own."""
+"""Identities of DESIGN's table; `caller` is who predicts, `up` is who runs `skylift up`; `nodes`, `cluster`, `autoscaler` and `logs` are
+a cluster's own."""
 
 PERSONS: dict[str, Who] = {
     "up": "up",

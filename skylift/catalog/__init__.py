@@ -6,7 +6,7 @@ checked against one: a list says what was public on its date. What a table does 
 
 from __future__ import annotations
 
-from skylift.catalog.machines import ACCELERATORS, CLOUDS, Shape, offered, shape, shapes
+from skylift.catalog.machines import ACCELERATORS, CLOUDS, Shape, offered, shape, shapes, smallest
 from skylift.catalog.places import check_region, regions, zones
 from skylift.catalog.prices import Price, Resting, price, resting
 from skylift.catalog.quotas import Quota, quota
@@ -26,5 +26,6 @@ __all__ = [
     "resting",
     "shape",
     "shapes",
+    "smallest",
     "zones",
 ]

@@ -109,6 +109,16 @@ def shapes(cloud: str, accelerator: str, count: int = 1) -> list[Shape]:
     return sorted(found, key=_rank)
 
 
+def smallest(cloud: str, accelerator: str) -> Shape:
+    """The machine with the fewest of that accelerator, the cheapest of those. What one replica of an endpoint gets.
+
+    Raises:
+        NotFoundError: the cloud sells no such machine.
+    """
+    same = [shape.count for shape in _check(cloud, accelerator) if shape.accelerator == accelerator]
+    return shapes(cloud, accelerator, max(1, min(same, default=1)))[0]
+
+
 def shape(cloud: str, machine: str, accelerator: str | None = None, count: int | None = None) -> Shape:
     """The machine of that name; `accelerator` and `count` tell Google's N1 apart, to which accelerators are added.
 

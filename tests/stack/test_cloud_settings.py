@@ -135,3 +135,7 @@ def test_the_engine_hands_over_the_same() -> None:
 
 def test_an_image_by_digest_is_taken() -> None:
     assert check(cloud("ec2", images={"serving": DIGEST}), "x").images.serving == DIGEST
+
+
+def test_an_endpoint_gets_the_machine_with_the_fewest_accelerators() -> None:
+    check(cloud("ec2", endpoints={"e": {"accelerator": "A100"}}), "x")

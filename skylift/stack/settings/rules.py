@@ -182,14 +182,19 @@ def _access(settings: Settings) -> Found:
 
 def _machines(settings: Settings) -> Found:
     """Region, accelerators and machine types against the catalog."""
-    wanted = [(f"pools.{name}", pool.accelerator, pool.count, pool.machines) for name, pool in settings.pools.items()]
+    wanted: list[tuple[str, str, int | None, list[str]]] = [
+        (f"pools.{name}", pool.accelerator, pool.count, pool.machines) for name, pool in settings.pools.items()
+    ]
     wanted += [
-        (f"endpoints.{name}", endpoint.accelerator, 1, [endpoint.machine] if endpoint.machine else [])
+        (f"endpoints.{name}", endpoint.accelerator, None, [endpoint.machine] if endpoint.machine else [])
         for name, endpoint in settings.endpoints.items()
     ]
     for at, accelerator, count, machines in wanted:
         key = f"{at}.accelerator"
-        yield from _refused(key, accelerator, partial(catalog.shapes, settings.cloud, accelerator, count))
+        one = partial(catalog.smallest, settings.cloud, accelerator)
+        yield from _refused(
+            key, accelerator, one if count is None else partial(catalog.shapes, settings.cloud, accelerator, count)
+        )
         for machine in machines:
             yield from _machine(settings, at, accelerator, count, machine)
 
@@ -209,7 +214,7 @@ def _region(settings: Settings) -> Found:
             said.add(problem)
 
 
-def _machine(settings: Settings, at: str, accelerator: str, count: int, machine: str) -> Found:
+def _machine(settings: Settings, at: str, accelerator: str, count: int | None, machine: str) -> Found:
     key = f"{at}.machines" if at.startswith("pools") else f"{at}.machine"
     try:
         catalog.shape(settings.cloud, machine, accelerator, None if accelerator == "cpu" else count)
