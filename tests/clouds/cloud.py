@@ -233,7 +233,9 @@ class SimulatedCloud:
             if token in relations.SOFT:
                 self._gone_softly.add(identifier)
             if token in relations.CASCADES:
-                for key in [key for key in self.resources if key[1].startswith(f"{identifier}/")]:
+                # A role's definition belongs to the tenant, wherever it may be assigned.
+                inside = [key for key in self.resources if key[1].startswith(f"{identifier}/")]
+                for key in [key for key in inside if not key[0].endswith(":RoleDefinition")]:
                     self._happened("delete", self.resources.pop(key))
 
     def invoke(self, token: str, arguments: dict[str, Any], world: World) -> dict[str, Any]:

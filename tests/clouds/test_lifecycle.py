@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
-from uuid import UUID
 
 import pytest
 import yaml
@@ -13,7 +12,6 @@ import yaml
 from skylift.stack.outputs import decode
 from tests.clouds.conftest import Clouds
 from tests.clouds.engine import ROOT, Done, Stack, project_of_ours
-from tests.clouds.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -49,11 +47,6 @@ class Case:
     )
 
 
-THEIRS = (
-    f"/subscriptions/{World().subscription}/resourceGroups/theirs/providers/"
-    "Microsoft.ManagedIdentity/userAssignedIdentities/trainer"
-)
-
 CASES: list[Case] = [
     Case(
         "ec2",
@@ -85,6 +78,15 @@ CASES: list[Case] = [
         ],
     ),
     Case(
+        "gke",
+        breaks="gcp:container/nodePool:NodePool",
+        drifts=("Bucket", "storage-keep", "publicAccessPrevention", "inherited"),
+        vanishes=("NetworkPolicy", "cluster-workloads-namespace-deny-all"),
+        updated={"Bucket", "ProjectBucketConfig"},
+        replacing={"pools": {"gpu": {"accelerator": "L4", "spot": True, "disk_gib": 200}}},
+        order=["create-replacement NodePool cluster-pool-gpu-*", "delete-replaced NodePool cluster-pool-gpu-*"],
+    ),
+    Case(
         "vertex",
         breaks="AiEndpoint",
         drifts=("Bucket", "storage-keep", "publicAccessPrevention", "inherited"),
@@ -92,6 +94,15 @@ CASES: list[Case] = [
         updated={"Bucket", "ProjectBucketConfig"},
         replacing={"endpoints": {"default": {"accelerator": "L4"}}},
         order=["create-replacement VertexDeployment *", "delete-replaced VertexDeployment *"],
+    ),
+    Case(
+        "eks",
+        breaks="NodeGroup",
+        drifts=("BucketPublicAccessBlock", "storage-keep-private", "blockPublicAcls", False),
+        vanishes=("NetworkPolicy", "cluster-workloads-namespace-deny-all"),
+        updated={"LogGroup", "BucketLifecycleConfiguration"},
+        replacing={"pools": {"gpu": {"accelerator": "L4", "spot": True, "machines": ["g6.2xlarge"]}}},
+        order=["create-replacement NodeGroup cluster-pool-gpu-*", "delete-replaced NodeGroup cluster-pool-gpu-*"],
     ),
     Case(
         "sagemaker",
@@ -112,8 +123,17 @@ CASES: list[Case] = [
         drifts=("StorageAccount", "storage-keep", "allowBlobPublicAccess", True),
         vanishes=("ManagementPolicy", "storage-work-expiry"),
         updated={"StorageAccount", "BlobServiceProperties"},
-        replacing={"identities": {"training": THEIRS}},
-        order=["*"],
+        replacing={"region": "westus2"},
+        order=["delete-replaced ResourceGroup group", "create-replacement ResourceGroup group"],
+    ),
+    Case(
+        "aks",
+        breaks="AgentPool",
+        drifts=("StorageAccount", "storage-keep", "allowBlobPublicAccess", True),
+        vanishes=("NetworkPolicy", "cluster-workloads-namespace-deny-all"),
+        updated={"StorageAccount", "BlobServiceProperties"},
+        replacing={"pools": {"gpu": {"accelerator": "T4", "spot": True, "machines": ["Standard_NC8as_T4_v3"]}}},
+        order=["*-replace* AgentPool *"],
     ),
     Case(
         "azureml",
@@ -156,8 +176,6 @@ class Life:
         folder = clouds.folder / case.target
         self.stack: Stack = project_of_ours(folder, NAME, clouds.tool, clouds.providers, _settings(clouds, case.target))
         self.stack.variables |= clouds.variables
-        theirs = {"name": "trainer", "principalId": _uuid(1), "clientId": _uuid(2), "tenantId": self.cloud.world.tenant}
-        self.cloud.existing("azure-native:managedidentity:UserAssignedIdentity", THEIRS, theirs)
 
     def previews(self) -> None:
         planned = self.stack.preview()
@@ -222,10 +240,6 @@ class Life:
         self.stack.destroy()
         left = [(one.kind, one.name) for one in self.cloud.own() if one.kind not in KEPT]
         assert left == []
-
-
-def _uuid(number: int) -> str:
-    return str(UUID(int=number))
 
 
 def _shown(done: Done) -> str:
