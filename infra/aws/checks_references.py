@@ -58,6 +58,9 @@ def pure_mistakes(names: Names) -> Iterator[Mistake]:
         if endpoint.certificate is not None and settings.kind == "vm":
             pattern = rf"arn:aws:acm:{region}:{account}:certificate/.+"
             yield from _arn(f"skylift:endpoints.{name}.certificate", endpoint.certificate, pattern, account, region)
+            if endpoint.hostname is None:
+                said = "is missing: callers check the certificate against the name that they call"
+                yield _mistake(f"skylift:endpoints.{name}.hostname", None, said)
     for kind, image in (("training", settings.images.training), ("serving", settings.images.serving)):
         if image is not None and not image.startswith(f"{names.registry}/"):
             yield _mistake(

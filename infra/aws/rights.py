@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.aws.grants_data import key_of
 from infra.aws.names import PARTITION, Names
 from infra.aws.rights_table import ACTIONS, NOT_NARROWED
 from infra.aws.trust import wanted
@@ -49,6 +50,12 @@ UNNAMED = (
 ENDS = ("Delete", "Release", "Schedule", "Remove", "Detach", "Disassociate", "Deregister", "Disable")
 UNTAGGED = {"kms:DeleteAlias"}
 """An alias has no tags; its own name narrows it."""
+_LINKED = {
+    "vm": ("autoscaling", "elasticloadbalancing"),
+    "cluster": ("eks", "eks-nodegroup", "autoscaling", "elasticloadbalancing"),
+    "managed": ("sagemaker.application-autoscaling",),
+}
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html"""
 _PASSED_TO = {"vm": ("ec2", "lambda"), "cluster": ("eks", "ec2", "pods.eks"), "managed": ("sagemaker",)}
 
 
@@ -90,6 +97,7 @@ def up(names: Names) -> Iterator[Grant]:
     narrow: dict[str, set[str]] = {}
     wide: set[str] = {"sts:GetCallerIdentity", "ec2:DescribeAvailabilityZones", "ec2:DescribeInstanceTypeOfferings"}
     wide |= {"servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"}
+    wide |= {"ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:DescribeSubnets"}
     for token in types(names):
         service, actions = ACTIONS[token]
         prefix = service.partition("-profile")[0]
@@ -115,6 +123,7 @@ def up(names: Names) -> Iterator[Grant]:
         wide="AWS offers no narrower resource for these",
     )
     yield from _passing(names)
+    yield from _referenced(names)
 
 
 def _narrowed(names: Names, service: str, allowed: set[str]) -> Iterator[Grant]:
@@ -149,22 +158,48 @@ def _passing(names: Names) -> Iterator[Grant]:
         on=tuple(dict.fromkeys(names.role_arn(who) for who in wanted(names))),
         condition={"StringEquals": {"iam:PassedToService": [f"{one}.amazonaws.com" for one in _PASSED_TO[kind]]}},
     )
-    if kind != "cluster":
+    if makes_roles(names):
+        services = [f"{one}.amazonaws.com" for one in _LINKED[kind]]
         yield Grant(
             who="up",
-            what="read which machine image is the newest" if kind == "vm" else "let the service scale endpoints",
-            actions=("ssm:GetParameter",) if kind == "vm" else ("iam:CreateServiceLinkedRole",),
-            on=(f"arn:{PARTITION}:ssm:{names.context.region}::parameter/aws/service/*",)
-            if kind == "vm"
-            else (names.arn("iam", _SCALING_ROLE, regional=False),),
-            wide="AWS' own public parameters, which belong to no account" if kind == "vm" else "",
+            what="make the roles that services link to an account, the first time they are used in it",
+            actions=("iam:CreateServiceLinkedRole",),
+            on=(names.arn("iam", "role/aws-service-role/*", regional=False),),
+            condition={"StringEquals": {"iam:AWSServiceName": services}},
+        )
+    if kind == "vm":
+        yield Grant(
+            who="up",
+            what="read which machine image is the newest",
+            actions=("ssm:GetParameter",),
+            on=(f"arn:{PARTITION}:ssm:{names.context.region}::parameter/aws/service/*",),
+            wide="AWS' own public parameters, which belong to no account",
         )
 
 
-_SCALING_ROLE = (
-    "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
-    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-)
+def _referenced(names: Names) -> Iterator[Grant]:
+    """To look at what is given. Who may not read identities is not held up."""
+    settings, key = names.context.settings, key_of(names)
+    given = [who for who in type(settings.identities).model_fields if getattr(settings.identities, who) is not None]
+    if given:
+        on = tuple(names.arn("iam", f"role/{names.role_name(who)}", regional=False) for who in given)  # type: ignore[arg-type]
+        yield Grant(who="up", what="look at the identities that are given", actions=("iam:GetRole",), on=on)
+    buckets = tuple(bucket.arn for bucket in (names.keep, names.work) if not bucket.made)
+    if buckets:
+        actions = ("s3:ListBucket", "s3:GetBucketLocation")
+        yield Grant(who="up", what="look at the buckets that are given", actions=actions, on=buckets)
+    if settings.registry is not None:
+        on = tuple(names.repository_arn(kind) for kind in ("training", "serving"))
+        yield Grant(who="up", what="look at the registry that is given", actions=("ecr:DescribeRepositories",), on=on)
+    if key is not None:
+        # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+        yield Grant(
+            who="up",
+            what="let services use the key for what they keep",
+            actions=("kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"),
+            on=(key[0],),
+            condition=key[1],
+        )
 
 
 def _buckets(names: Names) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Group(Component):
     tunnel of Session Manager through one of its machines.
 
     Attributes:
+        host: name of the load balancer in the network.
         served: for promise().
     """
 
@@ -49,6 +50,7 @@ class Group(Component):
         front = Balancer(f"{name}-front", BalancerArgs(platform=args.platform, endpoint=args.endpoint), self.child())
         group = self._group(front.target)
         self._alarms(front)
+        self.host: pulumi.Output[str] = front.balancer.dns_name
         self.served = Served(
             url=front.url,
             access="direct" if self._plan.exposure == "public" else "ssm",

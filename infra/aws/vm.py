@@ -53,12 +53,15 @@ class Machines(Component):
                 f"{name}-{endpoint.name}",
                 GroupArgs(platform=args.platform, endpoint=endpoint, image=self._images.ids[kind_of(endpoint.shape)]),
                 self.child(),
-            ).served
+            )
             for endpoint in endpoints
         }
+        served = {one: group.served for one, group in groups.items()}
         waiting = {one: Served(url="", access="ssm") for one in context.endpoints if one not in groups}
-        self.made = Made(endpoints={**groups, **waiting}, pools=variants)
-        self.register_outputs({"endpoints": {one: served.url for one, served in groups.items()}})
+        # Where a tunnel leads, whatever name the certificate has.
+        hosts = {f"balancer.{one}": group.host for one, group in groups.items()}
+        self.made = Made(endpoints={**served, **waiting}, pools=variants, place=hosts)
+        self.register_outputs({"endpoints": {one: its.url for one, its in served.items()}})
 
     def _pool(self, pool: PoolPlan, image: str) -> list[Variant]:
         found = []

@@ -164,6 +164,12 @@ def test_a_key_that_cannot_encrypt_is_refused() -> None:
     assert "disabled" in mistakes(answers={GET_KEY: off}, encryption_key=key)["skylift:encryption_key"]
 
 
+def test_a_certificate_without_the_name_it_is_for_is_refused() -> None:
+    certificate = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/1"
+    said = mistakes(endpoints={"default": {"certificate": certificate}})
+    assert list(said) == ["skylift:endpoints.default.hostname"]
+
+
 def test_an_image_of_another_registry_is_refused_before_a_machine_is_told_to_pull_it() -> None:
     image = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/other/serving@sha256:{'0' * 64}"
     assert REGISTRY in mistakes(images={"serving": image})["skylift:images.serving"]

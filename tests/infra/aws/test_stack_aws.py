@@ -242,6 +242,7 @@ def test_an_endpoint_is_replaced_in_turn_watched_and_sized_by_others(ec2: Record
     }
     assert all(one.inputs["alarmActions"] for one in ec2.of("MetricAlarm"))
     served = ec2.result.endpoints["default"]
+    assert ec2.result.place["balancer.default"] == ec2.one("LoadBalancer").outputs["dnsName"]
     assert served.access == "ssm" and served.resource == group.inputs["name"] and served.url.startswith("http://")
 
 
