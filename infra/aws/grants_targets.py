@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra import boot, reaper
-from infra.aws.grants_data import pull, write_logs
+from infra.aws.grants_data import key_of, pull, write_logs
 from infra.aws.names import PARTITION, Names
 from infra.grants import Grant, Who
 
@@ -242,6 +242,7 @@ def managed(names: Names) -> Iterator[Grant]:
         yield write_logs(names, "serving", *groups)
     for who in ("training", "serving"):
         yield from _interfaces(names, who)
+        yield from _disks(names, who)
     yield from _jobs(names, jobs)
     if endpoints:
         yield from _served(names, endpoints)
@@ -285,6 +286,19 @@ def _served(names: Names, endpoints: tuple[str, ...]) -> Iterator[Grant]:
         actions=("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"),
         on=endpoints,
     )
+
+
+def _disks(names: Names, who: Who) -> Iterator[Grant]:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html (KMS keys of volumes)"""
+    key = key_of(names)
+    if key is not None:
+        yield Grant(
+            who=who,
+            what="let the service use the key for the disks of its machines",
+            actions=("kms:CreateGrant",),
+            on=(key[0],),
+            condition={**key[1], "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        )
 
 
 def _from_network(names: Names) -> dict[str, dict[str, str]]:
