@@ -50,7 +50,7 @@ def plan(stack: Stack, *, compute_only: bool = False) -> Plan:
     Raises:
         ConflictError: the stack lives on a cloud and its data is protected.
     """
-    disposable = stack.project.unchecked(stack.name).get("disposable") is True
+    disposable = stack.project.unchecked(stack.name).get("disposable") in (True, "true")
     if _is_on_a_cloud(stack) and not (disposable or compute_only) and stack.engine.exists():
         raise protected(stack.name)
     if compute_only and disposable and not _is_on_a_cloud(stack):

@@ -1,11 +1,12 @@
 """What users get wrong in the settings of a cloud stack: every mistake at once, each with what would work."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skylift.errors import SettingsError
-from skylift.stack.settings import CLOUDS, KINDS, TARGETS, Settings, check, from_pulumi
+from skylift.stack.settings import CLOUDS, KINDS, TARGETS, Settings, check, from_pulumi, load
 
 ACCOUNTS = {
     "aws": "123456789012",
@@ -139,3 +140,12 @@ def test_an_image_by_digest_is_taken() -> None:
 
 def test_an_endpoint_gets_the_machine_with_the_fewest_accelerators() -> None:
     check(cloud("ec2", endpoints={"e": {"accelerator": "A100"}}), "x")
+
+
+def test_a_file_that_the_engine_has_written_again_reads_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.x.yaml"
+    path.write_text(
+        "config:\n  skylift:target: ec2\n  skylift:region: us-east-1\n  skylift:account: '123456789012'\n"
+        '  skylift:disposable: "true"\n  skylift:stage: "prod"\nencryptionsalt: v1:x\n'
+    )
+    assert load(path) == check(cloud("ec2", disposable=True, stage="prod"), "x")

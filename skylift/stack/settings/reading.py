@@ -64,8 +64,20 @@ def from_pulumi(config: Mapping[str, str], stack: str) -> Settings:
         field = Settings.model_fields.get(name)
         if not text and field is not None and field.default is None:
             continue  # Pulumi.yaml's default for what is not set
-        raw[name] = text if field is not None and field.annotation in (str, str | None) else yaml.safe_load(text)
+        raw[name] = _unquoted(name, text)
     return check(raw, f"stacks/Pulumi.{stack}.yaml")
+
+
+def _unquoted(name: str, value: Any) -> Any:
+    """What the engine made a text of: it writes `false` of a stack file back as `"false"`."""
+    field = Settings.model_fields.get(name)
+    is_text = field is not None and field.annotation in (str, str | None)
+    if is_text or not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
 
 
 def _own(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -74,7 +86,7 @@ def _own(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key, value in config.items():
         name = str(key)
         if name.startswith(f"{PROJECT}:"):
-            own[name.removeprefix(f"{PROJECT}:")] = value
+            own[name.removeprefix(f"{PROJECT}:")] = _unquoted(name.removeprefix(f"{PROJECT}:"), value)
         elif ":" not in name:
             near = nearest(name, Settings.model_fields)
             bare.append(
