@@ -82,7 +82,12 @@ def _cluster(names: Names) -> Iterator[Grant]:
         actions=("Microsoft.Network/virtualNetworks/subnets/read", _JOIN),
         on=names.subnet_ids,
     )
-    yield Grant(who="cluster", what="give nodes their identity", actions=(_ASSIGN,), on=(names.identity_id("nodes"),))
+    yield Grant(
+        who="cluster",
+        what="give nodes their identity",
+        actions=("Microsoft.ManagedIdentity/userAssignedIdentities/read", _ASSIGN),
+        on=(names.identity_id("nodes"),),
+    )
     credential = "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"
     reading = "Microsoft.ContainerService/managedClusters/read"
     for who, what in (

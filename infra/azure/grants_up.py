@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.azure.names import Names
+from infra.azure.roles import CLUSTER_ADMIN
 from infra.grants import Grant
 
 _COMMON = (
@@ -45,6 +46,8 @@ _KINDS = {
         "Microsoft.ContainerService/managedClusters",
         "Microsoft.ContainerService/managedClusters/agentPools",
         "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+        "Microsoft.Insights/dataCollectionRules",
+        "Microsoft.Insights/dataCollectionRuleAssociations",
     ),
     "managed": (
         "Microsoft.MachineLearningServices/workspaces",
@@ -74,11 +77,33 @@ def of(names: Names) -> Iterator[Grant]:
     yield Grant(who="up", what="make, change and remove what the stack has", actions=_resources(names), on=(group,))
     yield Grant(who="up", what="read quotas", actions=("Microsoft.Compute/locations/usages/read",), on=(names.subscription,),
                 wide="quotas belong to the subscription")  # fmt: skip
+    if names.context.settings.kind == "cluster":
+        yield from _inside(names)
     roles = tuple(
         f"Microsoft.Authorization/role{what}/{verb}" for what in ("Definitions", "Assignments") for verb in _VERBS
     )
     if gives_rights(names):
         yield Grant(who="up", what="give the stack's identities and persons their rights", actions=roles, on=(group,))
+
+
+def _inside(names: Names) -> Iterator[Grant]:
+    """Azure gives the first to who owns a resource group; the second even its owner lacks."""
+    action = "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action"
+    cluster = (names.cluster_id,)
+    yield Grant(who="up", what="reach the cluster", actions=(action,), on=(cluster_scope(names),))
+    yield Grant(
+        who="up",
+        what="make what runs in the cluster",
+        actions=(CLUSTER_ADMIN,),
+        on=cluster,
+        data=True,
+        wide="some kinds of objects have no action of their own, and whoever writes roles must have what they give",
+    )
+
+
+def cluster_scope(names: Names) -> str:
+    """Where rights over the cluster's resource are given: its resource group, for a role may be made before the cluster is."""
+    return names.cluster_id.partition("/providers/")[0]
 
 
 def gives_rights(names: Names) -> bool:
@@ -101,7 +126,7 @@ def _resources(names: Names) -> tuple[str, ...]:
     if settings.network.bastion:
         types.append("Microsoft.Network/bastionHosts")
     if settings.registry is None:
-        types.append("Microsoft.ContainerRegistry/registries")
+        types += ["Microsoft.ContainerRegistry/registries", "Microsoft.ContainerRegistry/registries/tasks"]
     if names.needs_vault:
         types += ["Microsoft.KeyVault/vaults", "Microsoft.KeyVault/vaults/keys", "Microsoft.KeyVault/vaults/secrets"]
     if any(names.identity_given(who) is None for who in names.runtime):

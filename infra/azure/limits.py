@@ -18,7 +18,14 @@ _ID = re.compile(r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/[
 
 def mistakes(context: Context) -> list[str]:
     """Each as one sentence with setting, value and what would work."""
-    return [*_machines(context), *_secrets(context), *_references(context), *_place(context), *_workspace(context)]
+    return [
+        *_machines(context),
+        *_secrets(context),
+        *_references(context),
+        *_place(context),
+        *_workspace(context),
+        *_cluster(context),
+    ]
 
 
 def _machines(context: Context) -> Iterator[str]:
@@ -77,6 +84,15 @@ def _place(context: Context) -> Iterator[str]:
     for subnet in context.settings.network.subnets:
         if network is not None and not subnet.lower().startswith(f"{network.lower()}/subnets/"):
             yield f"skylift:network.subnets: {subnet!r} is not of network.id {network!r}"
+
+
+def _cluster(context: Context) -> Iterator[str]:
+    settings = context.settings
+    if settings.kind == "cluster" and settings.cluster.name is not None and settings.network.id is None:
+        yield (
+            f"skylift:cluster.name = {settings.cluster.name!r} is in a network of its own: give it in skylift:network.id with its subnet "
+            "of nodes in network.subnets"
+        )
 
 
 def _workspace(context: Context) -> Iterator[str]:

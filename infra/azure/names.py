@@ -156,7 +156,10 @@ class Names:
 
     @property
     def runtime(self) -> tuple[Who, ...]:
-        return RUNTIME[self.context.settings.kind]
+        """A cluster that is referenced has its own identities for control plane and nodes."""
+        kind = self.context.settings.kind
+        is_given = kind == "cluster" and self.context.settings.cluster.name is not None
+        return tuple(who for who in RUNTIME[kind] if not (is_given and who in ("cluster", "nodes")))
 
     def identity_given(self, who: Who) -> str | None:
         given: str | None = getattr(self.context.settings.identities, who, None)

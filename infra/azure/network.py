@@ -53,6 +53,7 @@ class Network(Component):
         subnets: where machines and nodes are; Azure ML has its own network for them, and here nothing but private endpoints.
         endpoints: the subnet of private endpoints.
         bastion: name of the Bastion host; empty without one.
+        outbound: addresses that the NAT gateway comes out at; nothing of a referenced network.
     """
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -61,6 +62,7 @@ class Network(Component):
         given = args.context.settings.network
         names = Names(args.context)
         self.bastion: pulumi.Output[str] = pulumi.Output.from_input("")
+        self.outbound: list[pulumi.Output[str]] = []
         if given.id is not None:
             self.id = pulumi.Output.from_input(given.id)
             self.subnets = [pulumi.Output.from_input(one) for one in given.subnets]
@@ -134,6 +136,7 @@ class Network(Component):
             tags=self.context.tags,
             opts=self.child(),
         )
+        self.outbound = [address.ip_address.apply(str)]
         return azure.network.NatGateway(
             f"{self._name}-nat",
             resource_group_name=self._args.group,

@@ -17,12 +17,21 @@ _READ = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
 _PATH = "@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path]"
 _PREFIX = "@Request[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:prefix]"
 
+CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
+"""Stands for its own rights: everything inside of a cluster."""
+
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BUILT_IN: Mapping[tuple[str, ...], str] = {
     ("Microsoft.ContainerRegistry/registries/pull/read",): "7f951dda-4ed3-4680-a7ca-43fe172d538d",  # AcrPull
+    (CLUSTER_ADMIN,): "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b",
 }
 CRYPTO_SERVICE_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
 """Key Vault Crypto Service Encryption User: get, wrap and unwrap, what a service needs of a key that it encrypts with."""
+
+
+def role_id(names: Names, name: str) -> str:
+    """Resource id of a built-in role, by what BUILT_IN calls it."""
+    return f"{names.subscription}/providers/Microsoft.Authorization/roleDefinitions/{BUILT_IN[(name,)]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,7 @@ class Bundle:
 
     @property
     def built_in(self) -> str | None:
-        return None if self.data_actions else BUILT_IN.get(self.actions)
+        return BUILT_IN.get((*self.actions, *self.data_actions))
 
     @property
     def condition(self) -> str | None:
@@ -64,6 +73,16 @@ class Bundle:
 
     def document(self, names: Names) -> dict[str, Any]:
         """As `az role definition create` and `az role assignment create` take it."""
+        if self.data_actions == (CLUSTER_ADMIN,):
+            return {
+                "Name": CLUSTER_ADMIN,
+                "IsCustom": False,
+                "Description": "; ".join(self.what),
+                "Actions": [],
+                "DataActions": list(self.data_actions),
+                "AssignableScopes": ["/"],
+                "Scope": self.scope,
+            }
         plain: dict[str, Any] = {
             "Name": f"{names.context.base} {self.who} on {last(self.scope)} {names.context.suffix}",
             "Description": "; ".join(self.what),

@@ -12,6 +12,10 @@ SERVICES = ("Microsoft.Storage", "Microsoft.KeyVault")
 TLS_PORT = 8443
 """Where a server with a certificate listens on its machine; the load balancer's port is 443."""
 
+PUBLIC_PORTS = {"vm": TLS_PORT, "cluster": 443}
+"""Where packets of a public endpoint come to. AKS lets its load balancer pass them on unchanged, with the balancer's own port:
+https://learn.microsoft.com/azure/aks/concepts-network-services"""
+
 PUBLIC_TAGS = {
     "vm": ("AzureResourceManager", "AzureMonitor"),
     # https://learn.microsoft.com/azure/aks/outbound-rules-control-egress
@@ -32,8 +36,12 @@ def security_rules(context: Context, part: str) -> list[azure.network.SecurityRu
     if part != "machines":
         return rules
     public = [plan for plan in context.endpoints.values() if plan.exposure == "public"]
-    if public and context.settings.kind == "vm":
-        rules += _public(sorted({range_ for plan in public for range_ in plan.settings.allowed_ranges}), public)
+    if public:
+        rules += _public(
+            sorted({range_ for plan in public for range_ in plan.settings.allowed_ranges}),
+            public,
+            PUBLIC_PORTS[context.settings.kind],
+        )
     if context.egress == "private":
         tags = PUBLIC_TAGS[context.settings.kind]
         rules += [
@@ -44,12 +52,12 @@ def security_rules(context: Context, part: str) -> list[azure.network.SecurityRu
     return rules
 
 
-def _public(ranges: list[str], public: list[EndpointPlan]) -> list[azure.network.SecurityRuleArgs]:
+def _public(ranges: list[str], public: list[EndpointPlan], port: int) -> list[azure.network.SecurityRuleArgs]:
     """TLS only. One subnet serves all endpoints: ranges narrow it where each of them has some."""
     everyone = any(not plan.settings.allowed_ranges for plan in public)
     sources = ["Internet"] if everyone else ranges
     return [
-        _rule(f"allow-tls-{at}", 100 + at, "Inbound", "Allow", source=source, port=str(TLS_PORT), protocol="Tcp")
+        _rule(f"allow-tls-{at}", 100 + at, "Inbound", "Allow", source=source, port=str(port), protocol="Tcp")
         for at, source in enumerate(sources)
     ]
 
