@@ -1,7 +1,8 @@
 """What is asked of Google before anything is declared. Read-only; every mistake that can be found comes in one error.
 
 Questions: one for the project, one for its zones and one for each of them where machines are made, one for each accelerator's quota, one
-for each thing that the settings name. None was checked against a cloud."""
+for each thing that the settings name. In which zones T4 and V100 can be put into an N1 machine the SDK does not tell, so that is not
+looked at. None was checked against a cloud."""
 
 from __future__ import annotations
 

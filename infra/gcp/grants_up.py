@@ -14,6 +14,7 @@ _BASE = {
     "read the project's number": "roles/browser",
     "write log buckets, sinks and metrics": "roles/logging.configWriter",
     "write alerts and whom they tell": "roles/monitoring.editor",
+    "read quotas": "roles/cloudquotas.viewer",
 }
 _BY_KIND = {
     "vm": {
@@ -60,10 +61,29 @@ def _own(context: Context) -> dict[str, str]:
     if settings.network.id is None:
         roles["make the network"] = "roles/compute.networkAdmin"
         roles["make firewall rules"] = "roles/compute.securityAdmin"
+    public = [plan for plan in context.endpoints.values() if plan.settings.allowed_ranges]
+    if public and settings.kind == "vm":
+        roles["limit who may connect"] = "roles/compute.securityAdmin"
     if names.secrets(context):
         roles["make entries of the secret store"] = "roles/secretmanager.admin"
     if names.makes(context):
         roles["make service accounts"] = "roles/iam.serviceAccountAdmin"
         roles["make custom roles"] = "roles/iam.roleAdmin"
         roles["grant on the project"] = "roles/resourcemanager.projectIamAdmin"
+    if settings.kind == "vm" and "reaper" in names.makes(context):
+        roles["let the clock call the reaper"] = "roles/run.admin"
+    roles |= _calling(context) if settings.access.predict else {}
     return roles
+
+
+def _calling(context: Context) -> dict[str, str]:
+    """What it takes to let people call endpoints."""
+    grant = {
+        "make the role of callers": "roles/iam.roleAdmin",
+        "grant callers on the project": "roles/resourcemanager.projectIamAdmin",
+    }
+    if context.settings.kind == "vm":
+        return {**grant, "grant callers the tunnel": "roles/iap.admin"}
+    if context.settings.kind == "managed":
+        return {**grant, "grant callers on endpoints": "roles/aiplatform.admin"}
+    return grant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -13,6 +12,8 @@ from infra.context import Context
 from infra.gcp import names, signals
 
 _BUDGET_AT = (0.5, 0.8, 1.0)
+_QUIET_S = 1800
+"""Between two mails of one alarm that looks at log lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +80,7 @@ class Monitoring(Component):
         ).name
 
     def _alarm(self, signal: signals.Signal) -> None:
-        after: Sequence[pulumi.Resource] = ()
-        if signal.log:
-            after = [self._metric(signal)]
+        limit = gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(period=f"{_QUIET_S}s")
         gcp.monitoring.AlertPolicy(
             f"{self._name}-{signal.name}",
             display_name=f"Skylift {self.context.stack}: {signal.title}",
@@ -90,18 +89,10 @@ class Monitoring(Component):
             conditions=[_condition(signal)],
             notification_channels=self.channels,
             documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=signal.remedy, mime_type="text/markdown"),
-            alert_strategy=gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close="86400s"),
+            alert_strategy=gcp.monitoring.AlertPolicyAlertStrategyArgs(
+                auto_close="86400s", notification_rate_limit=limit if signal.log else None
+            ),
             user_labels=self.context.tags,
-            opts=self.child(depends_on=list(after)),
-        )
-
-    def _metric(self, signal: signals.Signal) -> pulumi.Resource:
-        return gcp.logging.Metric(
-            f"{self._name}-{signal.name}-count",
-            name=signal.metric,
-            filter=signal.log,
-            description=signal.title,
-            metric_descriptor=gcp.logging.MetricMetricDescriptorArgs(metric_kind="DELTA", value_type="INT64", unit="1"),
             opts=self.child(),
         )
 
@@ -145,6 +136,11 @@ class Monitoring(Component):
 
 
 def _condition(signal: signals.Signal) -> gcp.monitoring.AlertPolicyConditionArgs:
+    if signal.log:
+        return gcp.monitoring.AlertPolicyConditionArgs(
+            display_name=signal.title,
+            condition_matched_log=gcp.monitoring.AlertPolicyConditionConditionMatchedLogArgs(filter=signal.log),
+        )
     whole = gcp.monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs
     part = gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs
     period = f"{signal.period_s}s"

@@ -76,6 +76,12 @@ class Network(Component):
         if settings.id is not None:
             self.id = pulumi.Output.from_input(settings.id)
             self.subnet = pulumi.Output.from_input(settings.subnets[0])
+            if args.context.settings.kind == "vm":
+                pulumi.log.info(
+                    f"skylift:network.id: your network must let TCP {SERVE_PORT} of serving machines be reached from "
+                    f"{', '.join((*HEALTH_CHECKS, IAP))} and from a proxy-only subnet of the region, which it must have",
+                    self,
+                )
         else:
             self._make()
         self.register_outputs({"id": self.id, "subnet": self.subnet})

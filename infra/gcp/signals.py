@@ -25,20 +25,18 @@ class Signal:
     Args:
         name: part of names; unique in the stack.
         filter: of the metric.
+        log: filter of the log lines that ring it, in place of a metric.
         of: filter of what the metric is a share of; empty for itself.
-        log: filter of log lines that the metric counts; empty for a metric of Google's.
-        metric: name of that count.
         remedy: what to do, Markdown.
     """
 
     name: str
     title: str
-    filter: str
-    threshold: float
     remedy: str
-    of: str = ""
+    filter: str = ""
     log: str = ""
-    metric: str = ""
+    threshold: float = 0
+    of: str = ""
     comparison: Literal["COMPARISON_GT", "COMPARISON_LT"] = "COMPARISON_GT"
     aligner: str = "ALIGN_RATE"
     reducer: str = "REDUCE_SUM"
@@ -72,7 +70,6 @@ def _own_logs(context: Context) -> Iterator[str]:
         for name in context.endpoints:
             endpoint = names.endpoint_id(context, name)
             yield f'(resource.type="aiplatform.googleapis.com/Endpoint" AND resource.labels.endpoint_id="{endpoint}")'
-        yield f'(resource.type="ml_job" AND labels."skylift-stack"="{context.tags["skylift-stack"]}")'
 
 
 def _machines(context: Context) -> Iterator[Signal]:
@@ -95,21 +92,17 @@ def _machines(context: Context) -> Iterator[Signal]:
         )
     work = names.bucket(context, "work")
     yield _logged(
-        context,
         "failed-run",
         "a training machine reports trouble",
         f'resource.type="gcs_bucket" AND resource.labels.bucket_name="{work.bucket}" AND '
         f'protoPayload.methodName="storage.objects.create" AND protoPayload.resourceName:"{work.objects("live/")}" AND '
         'protoPayload.resourceName:"/boot-"',
-        "gcs_bucket",
         "`skylift logs` of the newest runs tells why. Seen in the audit log, which a stack with buckets of yours may not have.",
     )
     yield _logged(
-        context,
         "reaper",
         "what is past its end is not removed",
         f'resource.type="cloud_scheduler_job" AND resource.labels.job_id="{names.reaper(context)}" AND severity>=ERROR',
-        "cloud_scheduler_job",
         "The function that removes run groups failed: machines may be running at a price. Its log names them.",
         urgent=True,
     )
@@ -142,14 +135,12 @@ def _balanced(context: Context, plan: EndpointPlan) -> Iterator[Signal]:
         remedy="Raise max_replicas, or take a larger machine or an accelerator.",
     )
     yield _logged(
-        context,
         f"unhealthy-{part}",
         f"endpoint {plan.name}: a machine is sick",
         f'logName="projects/{context.account}/logs/compute.googleapis.com%2Fhealthchecks" AND '
         f'resource.labels.instance_group_name:"{names.serving_group(context, plan.name)}-" AND '
         'jsonPayload.healthCheckProbeResult.healthState="UNHEALTHY" AND '
         'jsonPayload.healthCheckProbeResult.previousHealthState="HEALTHY"',
-        "gce_instance_group",
         "The group replaces it by itself; if it happens again, the serial console's log of the machine tells why.",
     )
 
@@ -159,13 +150,10 @@ def _vertex(context: Context) -> Iterator[Signal]:
         for plan in context.endpoints.values():
             yield from _predicting(context, plan)
     yield _logged(
-        context,
         "failed-run",
-        "a training job failed",
-        f'resource.type="ml_job" AND labels."skylift-stack"="{context.tags["skylift-stack"]}" AND severity>=ERROR AND '
-        '"exited with a non-zero status"',
-        "ml_job",
-        "`skylift logs` of the newest runs tells why.",
+        "a training job of the project failed",
+        'resource.type="ml_job" AND severity>=ERROR AND "exited with a non-zero status"',
+        "`skylift logs` of the newest runs tells why. Google's log of jobs does not tell stacks apart: it may be another stack's.",
     )
 
 
@@ -224,11 +212,11 @@ def _cluster(context: Context) -> Iterator[Signal]:
     where = f'resource.labels.cluster_name="{cluster}" AND resource.labels.namespace_name="{namespace}"'
     events = f'logName="projects/{context.account}/logs/events" AND {where} AND jsonPayload.reason='
     yield _logged(
-        context, "unhealthy", "pods do not get well", f'{events}"BackOff"', "k8s_pod",
+        "unhealthy", "pods do not get well", f'{events}"BackOff"',
         "`kubectl describe pod` and `skylift logs` tell why.", urgent=True,
     )  # fmt: skip
     yield _logged(
-        context, "failed-run", "a training job failed", f'{events}"BackoffLimitExceeded"', "k8s_cluster",
+        "failed-run", "a training job failed", f'{events}"BackoffLimitExceeded"',
         "`skylift logs` of the newest runs tells why.",
     )  # fmt: skip
     if any(shape.count for plan in context.pools.values() for shape in plan.shapes):
@@ -245,19 +233,6 @@ def _cluster(context: Context) -> Iterator[Signal]:
         )
 
 
-def _logged(
-    context: Context, name: str, title: str, log: str, resource: str, remedy: str, *, urgent: bool = False
-) -> Signal:
-    metric = context.name(name, most=100)
-    return Signal(
-        name=name,
-        title=title,
-        filter=f'metric.type="logging.googleapis.com/user/{metric}" AND resource.type="{resource}"',
-        log=log,
-        metric=metric,
-        threshold=0,
-        aligner="ALIGN_SUM",
-        duration_s=0,
-        remedy=remedy,
-        urgent=urgent,
-    )
+def _logged(name: str, title: str, log: str, remedy: str, *, urgent: bool = False) -> Signal:
+    """An alarm of each such line. By the lines themselves: an alarm of a metric that counts them is refused for the first minutes."""
+    return Signal(name=name, title=title, log=log, remedy=remedy, urgent=urgent)
