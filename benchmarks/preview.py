@@ -169,6 +169,7 @@ class Workshop:
     def _once(self, name: str, make: Any) -> Stack:
         if name not in self._made:
             self._made[name] = make(self.folder / name)
+            self._made[name].variables["PYTHONDONTWRITEBYTECODE"] = ""  # as on machines of users
         return self._made[name]
 
 

@@ -1,6 +1,6 @@
 """Spares a short program some costs of Pulumi's SDK, each of which is a tenth of a preview or so.
 
-- Python looks for cycles among some 100,000 objects of the SDK again and again while more are imported.
+- Python looks for cycles among some 100,000 objects of the SDK again and again while more are imported, and twice before it exits.
 - The SDK sends four debug messages a resource to the engine and waits for each. They show with `--debug` alone, which a program cannot
   see: SKYLIFT_EAGER=1 has them sent.
 - It computes the URN of each alias of a resource for engines that take no aliases without; ours does.
@@ -13,6 +13,7 @@ What the installed SDK does not have, by these names, stays as it is.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import functools
 import gc
@@ -36,6 +37,7 @@ def install() -> None:
     """For the rest of this process."""
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
+    atexit.register(gc.freeze)
     pulumi.log.debug = _silent
     registering = pulumi.runtime.resource
     _replace(pulumi.resource, "collapse_alias_to_urn", lambda collapse: functools.partial(_Later, collapse))
