@@ -120,18 +120,15 @@ def _look(reference: Reference, told: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _offered(context: Context, options: pulumi.InvokeOptions) -> dict[str, list[str]]:
-    """Zone -> machine types. SageMaker's machines are in no list; its network takes any two zones."""
-    wanted = machines.wanted(context)
-    if context.settings.kind == "managed":
-        zones = aws.get_availability_zones(
-            state="available",
-            filters=[aws.GetAvailabilityZonesFilterArgs(name="zone-type", values=["availability-zone"])],
-            opts=options,
-        )
-        return {zone: [] for zone in zones.names}
+    """Zone -> machine types, among them the ordinary one by which a network's zones are chosen. SageMaker's own are in no list."""
+    asked = (
+        {machines.SYSTEM_MACHINE}
+        if context.settings.kind == "managed"
+        else {machines.SYSTEM_MACHINE, *machines.wanted(context)}
+    )
     told = aws.ec2.get_instance_type_offerings(
         location_type="availability-zone",
-        filters=[aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=sorted(wanted))],
+        filters=[aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=sorted(asked))],
         opts=options,
     )
     offered: dict[str, list[str]] = {}

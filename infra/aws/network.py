@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -19,7 +19,8 @@ class NetworkArgs:
     """What is known of the place before anything is made.
 
     Args:
-        zones: of a new network, in order of preference.
+        zones: of a new network.
+        offered: zone -> machine types of the stack that it has.
         cidr: of the referenced VPC.
         subnets: referenced subnets, id -> zone.
         flow_logs: ARN of the bucket that takes flow logs; None for none.
@@ -27,13 +28,14 @@ class NetworkArgs:
 
     context: Context
     zones: Sequence[str] = ()
+    offered: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cidr: str = ""
     subnets: Mapping[str, str] | None = None
     flow_logs: pulumi.Input[str] | None = None
 
 
 class Network(Component):
-    """A VPC with private subnets in up to three zones, and the free gateway endpoint of S3 always (AWS-NET-03). `egress: nat`: one NAT
+    """A VPC with a private subnet in each zone of today, and the free gateway endpoint of S3 always (AWS-NET-03). `egress: nat`: one NAT
     gateway (about 33 USD a month and 0.045 USD per GB). `private`: interface endpoints in two zones and no way out. The default
     security group is closed, flow logs are kept in stage prod (AWS-NET-02). Nothing of it can be reached from the internet, unless an
     endpoint is `public`, whose load balancer then stands in public subnets.
@@ -48,7 +50,7 @@ class Network(Component):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.context.settings
-        laid = plan(settings.network.cidr, args.zones, public=_public_count(args.context))
+        laid = plan(settings.network.cidr, args.zones, _public_zones(args.context, args.zones))
         super().__init__(name, args.context, opts)
         self._name, self._args, self._laid = name, args, laid
         self.prefix_list: pulumi.Output[str] | None = None
@@ -62,6 +64,15 @@ class Network(Component):
             self.cidr, self.zones = settings.network.cidr, list(laid.private)
             self._make(laid)
         self.register_outputs({"vpc_id": self.vpc_id, "subnet_ids": self.subnet_ids})
+
+    def zones_with(self, machine: str) -> list[str]:
+        """Of the network's zones those that have a machine type; all, where none is known to."""
+        return [zone for zone in self.zones if machine in self._args.offered.get(zone, ())] or self.zones
+
+    def subnets_with(self, machine: str) -> list[pulumi.Input[str]]:
+        """The private subnets in these zones."""
+        zones = self.zones_with(machine)
+        return [subnet for subnet, zone in zip(self.subnet_ids, self.zones, strict=True) if zone in zones]
 
     def _make(self, laid: Plan) -> None:
         name, context = self._name, self.context
@@ -156,7 +167,11 @@ class Network(Component):
             return
         address = aws.ec2.Eip(f"{name}-nat-address", domain="vpc", opts=self.child(depends_on=[gateway]))
         nat = aws.ec2.NatGateway(
-            f"{name}-nat", allocation_id=address.id, subnet_id=public[0].id, opts=self.child(depends_on=[out])
+            f"{name}-nat",
+            allocation_id=address.id,
+            subnet_id=public[0].id,
+            # One address cannot be of two gateways: the old one goes first.
+            opts=self.child(depends_on=[out], delete_before_replace=True),
         )
         aws.ec2.Route(
             f"{name}-nat-out",
@@ -171,6 +186,6 @@ def _has_public(context: Context) -> bool:
     return any(endpoint.exposure == "public" for endpoint in context.endpoints.values())
 
 
-def _public_count(context: Context) -> int:
-    """A NAT gateway stands in one public subnet, a public load balancer in two."""
-    return LEAST_ZONES if _has_public(context) else int(context.egress == "nat")
+def _public_zones(context: Context, zones: Sequence[str]) -> Sequence[str]:
+    """A public load balancer stands in every zone that has machines, a NAT gateway in one."""
+    return zones if _has_public(context) else zones[: int(context.egress == "nat")]

@@ -6,63 +6,72 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from infra.aws.machines import SYSTEM_MACHINE
 from infra.context import Context
 from skylift.errors import SettingsError
 
-MOST_ZONES = 3
 LEAST_ZONES = 2
 """Load balancers and EKS refuse to live in one."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Subnets by zone: private for what computes, public ones (a sixteenth each) for the NAT gateway and public load balancers."""
+    """Subnets by zone: private for what computes, public ones for the NAT gateway and public load balancers."""
 
     private: Mapping[str, str]
     public: Mapping[str, str]
 
 
-def plan(cidr: str, zones: Sequence[str], *, public: int) -> Plan:
-    """Divides a range: a quarter for each private subnet, of the last quarter a quarter for each public one.
+def plan(cidr: str, zones: Sequence[str], public: Sequence[str] = ()) -> Plan:
+    """Divides a range into eighths: one for the private subnet of each zone, the last one into eighths again for the public ones.
+
+    A zone's place comes from its letter alone: whatever else is asked of the stack later, no subnet ever changes its addresses.
 
     Args:
-        public: how many of the zones get a public subnet.
+        zones: such as `us-east-1a`; letters a to g.
+        public: those of them with a public subnet.
 
     Examples:
-        >>> plan("10.64.0.0/16", ["a", "b"], public=1)
-        Plan(private={'a': '10.64.0.0/18', 'b': '10.64.64.0/18'}, public={'a': '10.64.192.0/20'})
+        >>> plan("10.64.0.0/16", ["us-east-1a", "us-east-1c"], public=["us-east-1a"])
+        Plan(private={'us-east-1a': '10.64.0.0/19', 'us-east-1c': '10.64.64.0/19'}, public={'us-east-1a': '10.64.224.0/22'})
     """
-    quarters = list(ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2))
-    last = quarters[-1].subnets(prefixlen_diff=2)
-    private = {zone: str(quarter) for zone, quarter in zip(zones[:MOST_ZONES], quarters, strict=False)}
-    return Plan(private, {zone: str(part) for zone, part in zip(zones[:public], last, strict=False)})
+    parts = list(ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=3))
+    last = list(parts[-1].subnets(prefixlen_diff=3))
+    return Plan(
+        private={zone: str(parts[_place(zone)]) for zone in zones},
+        public={zone: str(last[_place(zone)]) for zone in public},
+    )
+
+
+def _place(zone: str) -> int:
+    place = ord(zone[-1]) - ord("a")
+    if not 0 <= place <= 6:
+        raise SettingsError(
+            f"the zone {zone} has none of the letters a to g, by which subnets get their addresses",
+            hint="give `network.id` and `network.subnets` of a network of yours",
+            details={"key": "skylift:region", "value": zone},
+        )
+    return place
 
 
 def choose_zones(context: Context, offered: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The zones of a new network: those that pools name first, then those that offer most of the stack's machines.
+    """The zones of a new network: all that offer an ordinary machine of today. Old zones, which lack most of what a stack wants and
+    EKS too, do not (`us-east-1e`). Subnets cost nothing, and the choice must not move with the settings.
 
     Args:
-        offered: zone -> machine types that it has.
+        offered: zone -> machine types that it has, machines.SYSTEM_MACHINE among those asked for.
 
     Raises:
         SettingsError: fewer than two zones are left.
     """
-    named = [zone for pool in context.settings.pools.values() for zone in pool.zones]
-    by_offer = sorted(offered, key=lambda zone: (-len(offered[zone]), zone))
-    zones = tuple(dict.fromkeys([*named, *by_offer]))
+    zones = sorted(zone for zone, has in offered.items() if SYSTEM_MACHINE in has) or sorted(offered)
     if len(zones) < LEAST_ZONES:
         raise SettingsError(
             f"skylift:region: {context.region} offers the stack's machines in {len(zones)} zone, and {LEAST_ZONES} are needed",
             hint="choose another region, or `network.id` and `network.subnets` of a network of yours",
-            details={"key": "skylift:region", "value": context.region, "zones": list(zones)},
+            details={"key": "skylift:region", "value": context.region, "zones": zones},
         )
-    if len(set(named)) > MOST_ZONES:
-        raise SettingsError(
-            f"the pools name {len(set(named))} zones, and a network of the stack has subnets in {MOST_ZONES} at most",
-            hint=f"name at most {MOST_ZONES} zones in all pools together, or give `network.id` and `network.subnets`",
-            details={"key": "skylift:pools", "value": sorted(set(named))},
-        )
-    return zones[:MOST_ZONES]
+    return tuple(zones)
 
 
 def interface_services(context: Context) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Group(Component):
             name=self._names.group(plan.name),
             min_size=plan.min_replicas,
             max_size=plan.max_replicas,
-            vpc_zone_identifiers=platform.network.subnet_ids,
+            vpc_zone_identifiers=platform.network.subnets_with(plan.shape.machine),
             launch_template=aws.autoscaling.GroupLaunchTemplateArgs(id=made.id, version=made.latest_version.apply(str)),
             target_group_arns=[target.arn],
             health_check_type="ELB",

@@ -69,6 +69,7 @@ def _platform(context: Context, found: Found, zones: Sequence[str], opts: pulumi
         NetworkArgs(
             context=context,
             zones=zones,
+            offered=found.offered,
             cidr=found.cidr,
             subnets=found.subnets,
             flow_logs=written.bucket_arn if written and audit.keeps_flows(context) else None,
@@ -114,6 +115,9 @@ def _place(platform: Platform) -> dict[str, pulumi.Input[str]]:
         "zones": ",".join(network.zones),
         "log_group": {"vm": names.log_group, "cluster": names.pod_logs}.get(kind, SAGEMAKER_JOBS),
     }
+    for name, pool in platform.context.pools.items():
+        if not pool.settings.zones and kind != "managed":
+            place[f"zones.{name}"] = ",".join(network.zones_with(pool.shapes[0].machine))
     if kind != "cluster":
         place["security_groups"] = platform.firewall.training.id
         place["name_prefix"] = names.run_groups if kind == "vm" else names.training_jobs

@@ -255,7 +255,7 @@ def test_a_public_endpoint_stands_in_public_subnets_by_tls_only() -> None:
     }
     seen = declared("ec2", images=IMAGES, endpoints={"default": public})
     balancer, listener = seen.one("LoadBalancer").inputs, seen.one("Listener").inputs
-    assert balancer["internal"] is False and len(balancer["subnets"]) == 2
+    assert balancer["internal"] is False and len(balancer["subnets"]) == 3
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS") and "TLS13" in listener["sslPolicy"]
     rules = [one.inputs for one in seen.of("SecurityGroupIngressRule") if "front-in" in one.name]
     assert [one.get("cidrIpv4") or one.get("cidrIpv6") for one in rules] == ["203.0.113.0/24", "2001:db8::/32"]
@@ -368,3 +368,17 @@ def test_resources_grow_with_pools_and_by_the_same_number() -> None:
 
     one, two, six = count(1), count(2), count(6)
     assert six - one == 5 * (two - one) == 10
+
+
+def test_machines_of_an_endpoint_stand_where_their_type_is_sold() -> None:
+    offers = {
+        "id": "offers",
+        "instanceTypes": ["m5.xlarge", "m5.xlarge", "m5.xlarge", "g4dn.xlarge", "g6.xlarge"],
+        "locations": ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1b", "us-east-1c"],
+        "locationTypes": ["availability-zone"] * 5,
+    }
+    seen = declared("ec2", answers={"aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": offers}, **FULL)
+    (subnet,) = seen.one("aws:autoscaling/group:Group").inputs["vpcZoneIdentifiers"]
+    assert seen.one("Subnet", "network-private-us-east-1b").outputs["arn"].endswith(subnet)
+    assert len(seen.one("LoadBalancer").inputs["subnets"]) == 3, "a load balancer needs two zones at least"
+    assert seen.result.place["zones.gpu"] == "us-east-1c"
