@@ -473,4 +473,10 @@ def translate(error: Exception, where: str, verb: str) -> SkyliftError:
         )
     if isinstance(error, raised.InvalidPathError):
         return InputError(f"{where} is no valid key: {reason}", details=facts)
+    if "//169.254.169.254/" in text or "//metadata" in text:  # where a cloud's own machines find theirs, asked last
+        return CredentialsError(
+            f"cannot {verb} {where}: no credentials were found",
+            hint="sign in: `aws sso login`, `gcloud auth application-default login` or `az login`",
+            details=facts,
+        )
     return UnreachableError(f"cannot {verb} {where}: {reason}", hint="try again; see the reason", details=facts)

@@ -63,8 +63,10 @@ def command(
         )
     else:
         click.echo(f"stack {stack.name}: {_engine.counted(ended.summary)} in {ended.summary.seconds:.1f} s")
-        _show_left(stack, ended.left)
-        _show_kept(ended.kept)
+        if ended.on_cloud:
+            _show_kept(ended.kept)
+        else:
+            _show_left(stack, ended.left)
     if not ended.left.clean:
         raise MachineError(
             f"something of stack {stack.name} is left: {ended.left.describe()}",
@@ -76,7 +78,9 @@ def _show_kept(kept: Sequence[tuple[str, str]]) -> None:
     from skylift.cli import _render
 
     if kept:
-        _render.table(["~kept on the cloud", "name"], [(kind, name) for kind, name in kept])
+        _render.table(["kept on the cloud", "name"], [(kind.rpartition(":")[2], name) for kind, name in kept])
+    else:
+        click.echo("nothing is left on the cloud")
 
 
 def _question(stack: Stack, plan: object, goes: bool) -> str:

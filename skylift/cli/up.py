@@ -13,7 +13,8 @@ from skylift.cli._options import common, confirm, open_stack, stack_argument, ye
 def command(ctx: click.Context, stack_name: str | None, stack_flag: str | None, yes: bool, as_json: bool) -> None:
     """Bring STACK to what its file says: show what would change, ask, change it. What was removed or killed is made anew.
 
-    On `local` this costs nothing and opens no port but on this machine's own loopback address.
+    On `local` this costs nothing and opens no port but on this machine's own loopback address. What a stack on a cloud costs at rest
+    stands in docs/targets.md.
     """
     from skylift.cli import _engine, _render
 
@@ -34,9 +35,17 @@ def command(ctx: click.Context, stack_name: str | None, stack_flag: str | None, 
         [
             ("keep", stack.outputs.buckets.keep),
             ("work", stack.outputs.buckets.work),
-            *((f"endpoint {name}", one.url) for name, one in stack.outputs.endpoints.items()),
+            *(
+                (f"endpoint {name}", one.url or "waits for skylift:images.serving")
+                for name, one in stack.outputs.endpoints.items()
+            ),
         ]
     )
-    _render.next_steps(
-        ("skylift train mnist", "trains a model"), (f"skylift down {stack.name}", "takes the stack away")
-    )
+    if stack.outputs.target == "local":
+        steps = [("skylift train mnist", "trains a model"), (f"skylift down {stack.name}", "takes the stack away")]
+    else:
+        steps = [
+            (f"skylift permissions {stack.name} --as train", "prints what whoever trains must be allowed"),
+            (f"skylift down {stack.name} --compute", "takes away all but the data"),
+        ]
+    _render.next_steps(*steps)

@@ -12,7 +12,7 @@ from skylift.client.stack import who
 from skylift.engine import Leftovers, OnEvent, Summary, delete_data, leftovers
 from skylift.engine.clouds import protected
 from skylift.engine.leftovers import LeftBucket
-from skylift.errors import ConflictError, NotFoundError, ProvisionError
+from skylift.errors import ConflictError, CredentialsError, NotFoundError, ProvisionError, UnreachableError
 
 if TYPE_CHECKING:
     from skylift.client.stack import Stack
@@ -35,12 +35,14 @@ class Ended:
     """How `down` ended.
 
     Args:
-        kept: type and name of what is still in state: what is protected, after `--compute`.
+        on_cloud: whether the stack was anywhere but on this machine.
+        kept: type and name of what is still in state of a stack on a cloud: what is protected, after `--compute`.
     """
 
     summary: Summary
     runs: tuple[str, ...]
     left: Leftovers
+    on_cloud: bool = False
     kept: tuple[tuple[str, str], ...] = ()
 
 
@@ -78,8 +80,9 @@ def down(
     summary = stack.engine.destroy(on_event, compute_only=compute_only)
     if delete_data:
         _delete_data(stack)
-    kept = tuple(stack.engine.resources()) if _is_on_a_cloud(stack) else ()
-    return Ended(summary, plan.runs, leftovers(stack.project, stack.name), kept)
+    on_cloud = _is_on_a_cloud(stack)
+    kept = tuple(stack.engine.resources()) if on_cloud else ()
+    return Ended(summary, plan.runs, leftovers(stack.project, stack.name), on_cloud, kept)
 
 
 def _delete_data(stack: Stack) -> None:
@@ -91,6 +94,10 @@ def _at_work(stack: Stack) -> tuple[str, ...]:
         return tuple(run.id for run in looking.live(stack))
     except (ProvisionError, NotFoundError):
         return ()  # not up, or its buckets are gone: nothing can be at work that we could ask to stop
+    except (CredentialsError, UnreachableError):
+        if _is_on_a_cloud(stack):
+            return ()  # out of reach from here; run groups end by their own end time, and with the stack's reaper
+        raise
 
 
 def _is_at_work(stack: Stack, run_id: str) -> bool:
