@@ -22,11 +22,13 @@ from infra.kubernetes.naming import labels
 NAMESPACE = "jobset-system"
 MANAGER = "jobset-controller-manager"
 
-_CONFIGURATION = """\
+_CONFIGURATION = f"""\
 apiVersion: config.jobset.x-k8s.io/v1alpha1
 kind: Configuration
 leaderElection:
   leaderElect: true
+webhook:
+  port: {jobset_webhooks.PORT}
 """
 _CRD = Path(__file__).parent / "manifests" / "jobset-crd.json"
 

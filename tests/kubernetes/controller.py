@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import socket
 import socketserver
 import threading
@@ -14,6 +13,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.kubernetes.plane import Client, Plane, RefusedError, eventually, free_port
 
@@ -90,10 +91,11 @@ def _flags(folder: Path, deployment: dict[str, Any], configuration: dict[str, An
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     path = folder / "configuration.yaml"
     (text,) = configuration["data"].values()
-    own = {"port": port, "host": "127.0.0.1", "certDir": str(folder / "certificates")}
-    inside = "leaderElect: true\n  resourceNamespace: jobset-system"  # a pod knows its own
-    text = text.replace("leaderElect: true", inside)
-    path.write_text(f"{text}webhook: {json.dumps(own)}\n", encoding="utf-8")
+    told = yaml.safe_load(text)
+    assert told["webhook"]["port"] in {one["containerPort"] for one in container["ports"]}
+    told["webhook"] |= {"port": port, "host": "127.0.0.1", "certDir": str(folder / "certificates")}
+    told["leaderElection"]["resourceNamespace"] = "jobset-system"  # a pod knows its own
+    path.write_text(yaml.safe_dump(told), encoding="utf-8")
     (mounted,) = (one["mountPath"] for one in container["volumeMounts"] if one["name"] == "configuration")
     flags: list[str] = container["args"]
     assert f"--config={mounted}" in flags
