@@ -1,0 +1,98 @@
+"""Stacks on Azure for the tests of this folder: settings, and what a stack of them declares in the strict mocks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.azure import target
+from infra.context import Context
+from skylift.stack import settings
+from skylift.stack.settings import Settings
+from tests.clouds.mocks import Answer, Recorded, provision
+from tests.clouds.world import World
+
+ACCOUNT = World().subscription
+REGISTRY = "ours.azurecr.io"
+IMAGES = {
+    "training": f"{REGISTRY}/skylift/training@sha256:{'0' * 64}",
+    "serving": f"{REGISTRY}/skylift/serving@sha256:{'1' * 64}",
+}
+GROUP = f"/subscriptions/{ACCOUNT}/resourceGroups/theirs/providers"
+NETWORK = f"{GROUP}/Microsoft.Network/virtualNetworks/shared"
+PERSON = "11111111-2222-3333-4444-555555555555"
+
+FULL: dict[str, Any] = {
+    "images": IMAGES,
+    "owner": "ada",
+    "network": {"bastion": True},
+    "secrets": ["wandb"],
+    "pools": {"default": {}, "gpu": {"accelerator": "T4", "spot": True}},
+    "endpoints": {"default": {}, "fast": {"accelerator": "T4"}},
+    "access": {"train": [f"group:{PERSON}"], "release": [PERSON], "predict": [f"sp:{PERSON}"]},
+    "alerts": {"emails": ["ada@example.com"]},
+    "budget": {"monthly": 100.0},
+}
+"""Settings that leave hardly anything out."""
+
+
+def plain(kind: str, **more: Any) -> Settings:
+    """Checked settings: the least that a stack needs, and more."""
+    least = {"target": kind, "region": "eastus", "account": ACCOUNT}
+    return settings.check({**least, **more}, "test")
+
+
+def context(kind: str, **more: Any) -> Context:
+    return Context(settings=plain(kind, **more), stack="lab")
+
+
+_KNOWN: dict[str, Recorded] = {}
+
+
+def declared(kind: str, *, preview: bool = False, answers: dict[str, Answer] | None = None, **more: Any) -> Recorded:
+    """What a stack of these settings declares. Known from before where nothing but the settings decides."""
+    key = json.dumps([kind, preview, more], sort_keys=True)
+    if answers is None and key in _KNOWN:
+        return _KNOWN[key]
+    checked = plain(kind, **more)
+    seen = provision(
+        lambda: target.provision(checked, "lab", Path()),
+        preview=preview,
+        answers=answers,
+        stack="lab",
+        project="skylift",
+    )
+    return seen if answers is not None else _KNOWN.setdefault(key, seen)
+
+
+def identity(name: str) -> str:
+    return f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+
+
+def theirs(**more: Any) -> dict[str, Answer]:
+    """Answers of a cloud that has what the tests reference."""
+    network: dict[str, Any] = {
+        "id": NETWORK,
+        "name": "shared",
+        "location": "eastus",
+        "subnets": [{"id": f"{NETWORK}/subnets/machines", "name": "machines"}],
+    }
+    return {
+        "azure-native:network:getVirtualNetwork": {**network, **more},
+        "azure-native:managedidentity:getUserAssignedIdentity": lambda asked: {
+            "id": identity(asked["resourceName"]),
+            "name": asked["resourceName"],
+            "clientId": f"client-of-{asked['resourceName']}",
+            "principalId": f"principal-of-{asked['resourceName']}",
+            "location": "eastus",
+        },
+        "azure-native:containerregistry:getRegistry": {"id": "x", "name": "theirs", "location": "eastus"},
+        "azure-native:machinelearningservices:getWorkspace": {"id": "x", "name": "theirs"},
+        "azure-native:keyvault:getKey": {
+            "id": "x",
+            "name": "data",
+            "keyUri": "https://theirs.vault.azure.net/keys/data",
+            "keyUriWithVersion": "https://theirs.vault.azure.net/keys/data/1",
+        },
+    }
