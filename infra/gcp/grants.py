@@ -104,6 +104,17 @@ def under(place: names.Place, *prefixes: str, end: str = "") -> dict[str, Any]:
     }
 
 
+def of_endpoints(place: names.Place, folder: str) -> dict[str, Any]:
+    """`on` and `condition` of a grant over one folder of every endpoint, whatever their number: IAM takes twelve operators.
+
+    https://cloud.google.com/iam/docs/conditions-attribute-reference#extract
+    """
+    start = place.objects("endpoints/")
+    named = f'resource.name.extract("/objects/{place.folder}endpoints/{{name}}/{folder}/") != ""'
+    expression = f'resource.name.startsWith("{start}") && {named}'
+    return {"on": (f"{start}*/{folder}/*",), "condition": {"title": f"endpoints {folder}", "expression": expression}}
+
+
 def _people(context: Context) -> Iterator[Grant]:
     keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
     made = ("datasets/", "code/", "runs/", "runs-index/")
@@ -122,7 +133,7 @@ def _people(context: Context) -> Iterator[Grant]:
         who="releaser",
         what="record deployments",
         actions=(CREATE,),
-        **under(keep, *_of_endpoints(context, "deployments")),
+        **of_endpoints(keep, "deployments"),
     )
     yield Grant(
         who="releaser",
@@ -134,9 +145,7 @@ def _people(context: Context) -> Iterator[Grant]:
         who="releaser", what="read models and releases", actions=(READ,), **under(keep, "models/", "endpoints/")
     )
     yield Grant(who="releaser", what="see what replicas serve", actions=(READ,), **under(work, "replicas/"))
-    yield Grant(
-        who="approver", what="record approvals", actions=(CREATE,), **under(keep, *_of_endpoints(context, "approvals"))
-    )
+    yield Grant(who="approver", what="record approvals", actions=(CREATE,), **of_endpoints(keep, "approvals"))
     yield Grant(
         who="approver", what="read models and releases", actions=(READ,), **under(keep, "models/", "endpoints/")
     )
@@ -172,9 +181,7 @@ def _programs(context: Context) -> Iterator[Grant]:
     yield Grant(
         who="serving", what="read models and deployments", actions=(READ,), **under(keep, "models/", "endpoints/")
     )
-    yield Grant(
-        who="serving", what="veto deployments", actions=(CREATE,), **under(keep, *_of_endpoints(context, "vetoes"))
-    )
+    yield Grant(who="serving", what="veto deployments", actions=(CREATE,), **of_endpoints(keep, "vetoes"))
     yield Grant(who="serving", what="tell what it serves", actions=(WRITE,), **under(work, "replicas/", "samples/"))
     yield Grant(who="host", what="read the run it was started for", actions=(READ,), **under(keep, "runs/"))
     yield Grant(who="host", what="tell the state of its machine", actions=(WRITE,), **under(work, "live/", "logs/"))
@@ -227,7 +234,3 @@ def _pulling(context: Context) -> tuple[Who, ...]:
     """Who pulls images: machines, nodes of a cluster; for Vertex AI its own agent, which has a role in its project."""
     by_kind: dict[str, tuple[Who, ...]] = {"vm": ("host", "serving"), "cluster": ("nodes",), "managed": ()}
     return by_kind[context.settings.kind]
-
-
-def _of_endpoints(context: Context, folder: str) -> tuple[str, ...]:
-    return tuple(f"endpoints/{name}/{folder}/" for name in context.endpoints)

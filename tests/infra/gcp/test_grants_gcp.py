@@ -85,6 +85,14 @@ def test_conditions_stay_below_what_iam_takes(whole: Context) -> None:
         assert len(str(grant.condition.get("title", ""))) <= 100
 
 
+def test_fifty_endpoints_need_no_more_room_in_a_policy_than_one() -> None:
+    def conditions(count: int) -> list[object]:
+        many = context(endpoints={f"endpoint-{at}": {} for at in range(count)})
+        return [grant.condition for grant in grants.grants(many)]
+
+    assert conditions(50) == conditions(1)
+
+
 def test_a_folder_of_a_bucket_of_ours_bounds_every_right(whole: Context) -> None:
     for grant in grants.grants(context(buckets={"keep": "gs://our-models/team"})):
         if grant.condition and "our-models" in str(grant.on):
