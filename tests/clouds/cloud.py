@@ -343,9 +343,9 @@ class SimulatedCloud:
 
 
 _LABELS = (
+    ("userLabels", "userLabels"),  # first: what has these uses `labels` for something else
     ("tags", "tagsAll"),
     ("labels", "effectiveLabels"),
-    ("userLabels", "userLabels"),
     ("resourceLabels", "resourceLabels"),
 )
 """Of inputs for tags the output that holds all of them, the provider's own among them."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.clouds import naming, shapes_aws, shapes_azure, shapes_gcp, wheels
 from tests.clouds.answers import answer
-from tests.clouds.values import Secret, Unknown, plain
+from tests.clouds.values import UNKNOWN, Secret, Unknown, plain
 from tests.clouds.world import MOMENT, Facts, World, digest
 
-__all__ = ["World", "answer", "checked", "known_before", "outputs", "read"]
+__all__ = ["World", "answer", "checked", "known_before", "outputs", "planned", "read"]
 
 _SHAPES = {
     "aws": shapes_aws.shape,
@@ -70,10 +71,28 @@ def read(token: str, logical: str, identifier: str, given: Mapping[str, Any], wo
     return state
 
 
+def planned(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as outputs of a preview: inside them, what only the cloud tells is unknown."""
+    told, taken = wheels.outputs(token), wheels.inputs(token) or {}
+    return {key: _planned(value, told.get(key), taken.get(key)) for key, value in inputs.items()}
+
+
+def _planned(value: Any, told: wheels.Field | None, taken: wheels.Field | None) -> Any:
+    if not isinstance(value, Mapping) or told is None or taken is None:
+        return value
+    out, given = re.search(r"'outputs\.(\w+)'", told.text), re.search(r"'(\w+Args)'", taken.text)
+    if out is None or given is None:
+        return value
+    knows, takes = wheels.nested_outputs(told.home, out[1]), wheels.nested(taken.home, given[1]) or {}
+    unknown = {key: UNKNOWN for key in knows if key not in takes}
+    return unknown | {key: _planned(item, knows.get(key), takes.get(key)) for key, item in value.items()}
+
+
 def known_before(token: str, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """What of a resource is known in a preview: its inputs, among them the name that the provider gave it."""
-    key = naming.name_key(token)
-    return {name: value for name, value in state.items() if name in inputs or name == key}
+    names = {naming.name_key(token), "metadata" if token.startswith("kubernetes:") else None}
+    known = {**inputs, **{name: value for name, value in state.items() if name in names}}
+    return planned(token, known)
 
 
 def _kubernetes(token: str, facts: Facts, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:

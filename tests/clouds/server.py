@@ -186,7 +186,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, name = _token(request.urn), _name(request.urn)
         given = decode(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=encode(self._outputs(token, given, given)))
+            return provider_pb2.CreateResponse(
+                properties=encode(self._outputs(token, given, computed.planned(token, given)))
+            )
         with _worded(context, self._properties):
             self._require_reach()
             stored = self.cloud.create(token, name, given, self._world(), request.timeout, self._labels(token, given))
@@ -196,8 +198,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, name = _token(request.urn), _name(request.urn)
         given = decode(request.news)
         if request.preview:
-            kept = {key: value for key, value in decode(request.olds).items() if key not in decode(request.old_inputs)}
-            return provider_pb2.UpdateResponse(properties=encode(self._outputs(token, given, {**kept, **given})))
+            kept = _kept(decode(request.olds), decode(request.old_inputs), given)
+            return provider_pb2.UpdateResponse(properties=encode(self._outputs(token, given, kept)))
         with _worded(context, self._properties):
             self._require_reach()
             labels = self._labels(token, given)
@@ -267,6 +269,16 @@ class _NoField:
 
 
 _NO_FIELD: Final = _NoField()
+
+
+def _kept(told: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs of a planned update: the new inputs, and at every depth what the cloud had told beside the old ones."""
+    made = {key: value for key, value in told.items() if key not in before} | dict(after)
+    for key, value in after.items():
+        was, had = told.get(key), before.get(key)
+        if isinstance(value, Mapping) and isinstance(was, Mapping) and isinstance(had, Mapping):
+            made[key] = _kept(was, had, value)
+    return made
 
 
 def _merged(default: Any, own: Any) -> Any:

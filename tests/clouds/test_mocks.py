@@ -65,6 +65,21 @@ def test_computed_outputs_are_unknown_in_a_preview_and_names_are_known() -> None
     assert seen == [True]
 
 
+def test_what_the_cloud_adds_inside_an_input_is_unknown_in_a_preview() -> None:
+    def program() -> Any:
+        import pulumi_azure_native.containerservice as aks
+
+        cluster = aks.ManagedCluster(
+            "cluster",
+            resource_group_name="g",
+            oidc_issuer_profile=aks.ManagedClusterOIDCIssuerProfileArgs(enabled=True),
+        )
+        return cluster.oidc_issuer_profile.apply(lambda told: told and told.issuer_url)
+
+    assert provision(program, preview=True).result is None
+    assert "oic.prod-aks" in provision(program).result
+
+
 def test_two_runs_give_the_same() -> None:
     def told() -> list[Any]:
         return [one.outputs for one in provision(lambda: Store("store")).resources]

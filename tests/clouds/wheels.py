@@ -208,3 +208,13 @@ def outputs(token: str) -> dict[str, Field]:
         tree = _parse(annotation, mode="eval").body
         found[name or python] = Field(name or python, tree, made.home, "Optional[" not in annotation)
     return found
+
+
+@cache
+def nested_outputs(home: Path, name: str) -> dict[str, Field]:
+    """What a nested type tells, by wire name."""
+    text = body(home / "outputs.py", name) or ""
+    found = [
+        (wire or python, ast.parse(annotation, mode="eval").body) for wire, python, annotation in _GETTER.findall(text)
+    ]
+    return {wire: Field(wire, annotation, home) for wire, annotation in found}
