@@ -51,7 +51,7 @@ CASES: list[Case] = [
     Case(
         "ec2",
         breaks="NatGateway",
-        drifts=("LogGroup", "monitoring-logs-containers", "retentionInDays", 1),
+        drifts=("BucketPublicAccessBlock", "storage-keep-private", "blockPublicAcls", False),
         vanishes=("BucketPolicy", "storage-keep-policy"),
         updated={"LogGroup", "BucketLifecycleConfiguration"},
         replacing={
@@ -73,8 +73,8 @@ CASES: list[Case] = [
         updated={"Bucket"},
         replacing={"pools": {"gpu": {"accelerator": "L4", "spot": True, "disk_gib": 200}}},
         order=[
-            "create-replacement RegionInstanceTemplate machines-gpu-*",
-            "delete-replaced RegionInstanceTemplate machines-gpu-*",
+            "create-replacement RegionInstanceTemplate vm-pool-gpu-*",
+            "delete-replaced RegionInstanceTemplate vm-pool-gpu-*",
         ],
     ),
     Case(
@@ -84,7 +84,7 @@ CASES: list[Case] = [
         vanishes=("NetworkPolicy", "cluster-workloads-namespace-deny-all"),
         updated={"Bucket", "ProjectBucketConfig"},
         replacing={"pools": {"gpu": {"accelerator": "L4", "spot": True, "disk_gib": 200}}},
-        order=["create-replacement NodePool cluster-pool-gpu-*", "delete-replaced NodePool cluster-pool-gpu-*"],
+        order=["create-replacement NodePool *gpu*", "delete-replaced NodePool *gpu*"],
     ),
     Case(
         "vertex",
@@ -102,7 +102,7 @@ CASES: list[Case] = [
         vanishes=("NetworkPolicy", "cluster-workloads-namespace-deny-all"),
         updated={"LogGroup", "BucketLifecycleConfiguration"},
         replacing={"pools": {"gpu": {"accelerator": "L4", "spot": True, "machines": ["g6.2xlarge"]}}},
-        order=["create-replacement NodeGroup cluster-pool-gpu-*", "delete-replaced NodeGroup cluster-pool-gpu-*"],
+        order=["create-replacement NodeGroup *gpu*", "delete-replaced NodeGroup *gpu*"],
     ),
     Case(
         "sagemaker",
