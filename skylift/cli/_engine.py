@@ -70,15 +70,16 @@ def steps(title: str, *, quiet: bool, listed: bool = True) -> Iterator[OnEvent]:
     An interrupt is passed on: the engine ends what it is at, so that state stays true; then Interrupted is raised.
 
     Args:
-        listed: print the resources; without, only the title turns.
+        listed: print the resources; without, only the title turns and what the program says is printed.
     """
     from skylift.cli._errors import Interrupted
     from skylift.cli._progress import spinner
+    from skylift.engine import Message
 
     with spinner(title, quiet=quiet) as turning, _announcing(turning):
 
         def show(event: ResourceStep | Message) -> None:
-            text = describe(event) if listed else ""
+            text = describe(event) if listed or isinstance(event, Message) else ""
             if text:
                 turning.line(text)
             elif getattr(event, "state", "") == "started":
@@ -115,7 +116,8 @@ def describe(event: ResourceStep | Message) -> str:
     from skylift.engine import Message
 
     if isinstance(event, Message):
-        return f"  {click.style('warning', fg='yellow')} {event.text}" if event.severity == "warning" else ""
+        word = {"warning": click.style("warning", fg="yellow"), "info": "note"}.get(event.severity)
+        return f"  {word} {event.text}" if word else ""
     if event.op not in _SIGNS or event.op == "refresh" or event.state == "started":
         return ""
     if event.kind == "Stack" or "pulumi:providers" in event.urn:

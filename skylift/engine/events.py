@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Severity = Literal["info", "warning", "error"]
+Severity = Literal["info", "output", "warning", "error"]
+"""`output` is what a program or a plugin printed."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _step(metadata: dict[str, Any], state: Literal["started", "done", "failed"])
 
 
 def _message(diagnostic: dict[str, Any]) -> Message | None:
-    severities: dict[str, Severity] = {"info": "info", "info#err": "info", "warning": "warning", "error": "error"}
+    severities: dict[str, Severity] = {"info": "info", "info#err": "output", "warning": "warning", "error": "error"}
     severity = severities.get(diagnostic.get("severity", ""))
     text = str(diagnostic.get("message", "")).strip()
     if severity is None or not text or diagnostic.get("ephemeral"):
