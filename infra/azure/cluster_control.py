@@ -157,11 +157,11 @@ class Control(Component):
             azure.authorization.RoleAssignment(
                 f"{self._name}-administrator",
                 role_assignment_name=stable_id(self._names.group_id, self.context.base, "administrator"),
-                scope=self._names.group_id,
+                scope=self._ground.group_id,
                 role_definition_id=role_id(self._names, CLUSTER_ADMIN),
                 principal_id=caller.object_id,
                 # Of the first `up`: others get the right that `skylift permissions --as up` prints.
-                opts=self.child(ignore_changes=["principalId"], depends_on=self._ground.scopes),
+                opts=self.child(ignore_changes=["principalId"]),
             )
         ]
 
