@@ -58,7 +58,8 @@ class Nodes(Component):
             f"{name}-nodes",
             cluster_name=args.cluster,
             node_role_arn=args.platform.identity.arns["nodes"],
-            subnet_ids=args.platform.network.subnet_ids,
+            # In zones that sell it: a group that spans another would ask there, too, and wait.
+            subnet_ids=args.platform.network.subnets_with(args.machines[0]),
             ami_type="AL2023_x86_64_NVIDIA" if args.gpus else "AL2023_x86_64_STANDARD",
             capacity_type="SPOT" if args.spot else "ON_DEMAND",
             instance_types=list(args.machines),
