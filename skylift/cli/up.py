@@ -26,7 +26,7 @@ def command(ctx: click.Context, stack_name: str | None, stack_flag: str | None, 
             _engine.planned(plan)
             confirm(f"Bring stack {stack.name} to this?", yes=yes)
     with _engine.steps(f"bringing {stack.name} up", quiet=as_json) as show:
-        summary = stack.engine.up(show)
+        summary = stack.engine.up(show, previewed=not yes)
     if as_json:
         _render.print_json({**_engine.plain(summary), "outputs": stack.outputs})
         return

@@ -60,6 +60,7 @@ _DENIED = re.compile(
 _THROTTLED = re.compile(
     r"Throttling|Rate exceeded|rateLimitExceeded|RATE_LIMIT_EXCEEDED|TooManyRequests|RequestLimitExceeded"
 )
+_REPLACED = re.compile(r"unable to replace resource \"?(\S+?)\"? as it is currently marked for protection")
 _PROTECTED = re.compile(r"(?:cannot be deleted|refusing to delete).{0,200}?protect", re.DOTALL)
 
 
@@ -69,6 +70,8 @@ def cloud_failure(text: str, stack: str) -> SkyliftError | None:
     for pattern, message, hint in _SIGN_IN:
         if re.search(pattern, text):
             return CredentialsError(f"{message}: {_short(text)}", hint=hint, details=details)
+    if _REPLACED.search(" ".join(text.split())):
+        return replaced(stack, _resource(text))
     if _PROTECTED.search(text):
         return protected(stack, _resource(text))
     if _QUOTA.search(text):
@@ -106,6 +109,16 @@ def protected(stack: str, resource: str = "") -> ConflictError:
         hint=f"`skylift down {stack} --compute` takes away everything else; to delete the data too, set `skylift:disposable: true` in "
         f"stacks/Pulumi.{stack}.yaml, run `skylift up {stack}`, then `skylift down {stack}`",
         details={"stack": stack},
+    )
+
+
+def replaced(stack: str, resource: str) -> ConflictError:
+    """The error for a changed setting that would make anew what holds data."""
+    return ConflictError(
+        f"a changed setting would replace {resource}, and what it holds would be lost",
+        hint=f"take the change back; if the data may go, set `skylift:disposable: true` in stacks/Pulumi.{stack}.yaml, run "
+        f"`skylift up {stack}`, and change the other setting then",
+        details={"stack": stack, "resource": resource},
     )
 
 

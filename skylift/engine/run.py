@@ -65,10 +65,18 @@ class Engine:
 
     # operations
 
-    def up(self, on_event: OnEvent | None = None) -> Summary:
-        """Make what the settings say. The stack is created in its backend if need be."""
-        self.project.settings(self.stack)
+    def up(self, on_event: OnEvent | None = None, *, previewed: bool = False) -> Summary:
+        """Make what the settings say. The stack is created in its backend if need be.
+
+        On a cloud nothing is touched before a preview has passed, for a refusal in the middle leaves half of a change behind.
+
+        Args:
+            previewed: the caller has done that already.
+        """
+        settings = self.project.settings(self.stack)
         self.create()
+        if settings.target != "local" and not previewed:
+            self._operate("preview", ["preview"], None)
         return self._operate("up", ["up", "--yes", "--skip-preview"], on_event)
 
     def preview(self, on_event: OnEvent | None = None) -> Summary:

@@ -77,6 +77,17 @@ def test_a_protected_stack_names_what_holds_data() -> None:
     )
 
 
+def test_a_replacement_that_would_lose_data_names_the_setting_that_allows_it() -> None:
+    said = (
+        'unable to replace resource "urn:pulumi:prod::skylift::skylift:aws:Storage$aws:s3/bucket:Bucket::storage-keep"\n'
+        "as it is currently marked for protection. To unprotect the resource, remove the `protect` flag"
+    )
+    error = failure("prod", "preview", [said], "", "log")
+    assert type(error) is ConflictError
+    assert error.message == "a changed setting would replace storage-keep, and what it holds would be lost"
+    assert "skylift:disposable: true" in error.hint
+
+
 def test_the_clouds_own_sentence_stays() -> None:
     error = failure("prod", "up", [SAID[5][0]], "", "log")
     assert "current vCPU limit of 0" in error.message
