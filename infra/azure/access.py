@@ -24,12 +24,12 @@ TYPES = {"user": "User", "group": "Group", "sp": "ServicePrincipal"}
 class AccessArgs:
     """Args:
     identities: of the runtime. With some, these get their rights; with none, the persons of `skylift:access` get theirs.
-    after: what the scopes belong to.
+    scopes: by the beginning of a scope, what must be there before a right on it.
     """
 
     context: Context
     identities: Mapping[Who, Identity] = field(default_factory=dict)
-    after: Sequence[pulumi.Resource] = ()
+    scopes: Mapping[str, Sequence[pulumi.Resource]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Access(Component):
         self._name, self._args = name, args
         wanted = {one: self._principals(one.who) for one in bundles(grants(args.context)) if one.is_ours}
         custom = roles(Names(args.context), [one for one, whom in wanted.items() if whom])
-        made = {role.key: self._role(role) for role in custom.values()}
+        made = {role.key: self._role(role) for role in dict.fromkeys(custom.values())}
         self.assignments: list[pulumi.Resource] = []
         for bundle, whom in wanted.items():
             for principal in whom:
@@ -88,8 +88,12 @@ class Access(Component):
             permissions=[
                 azure.authorization.PermissionArgs(actions=list(role.actions), data_actions=list(role.data_actions))
             ],
-            opts=self.child(depends_on=self._args.after),
+            opts=self.child(depends_on=self._args.scopes.get(role.scope)),
         )
+
+    def _after(self, scope: str) -> list[pulumi.Resource]:
+        there = [found for start, found in self._args.scopes.items() if f"{scope}/".startswith(f"{start}/")]
+        return [one for found in there for one in found]
 
     def _built_in(self, bundle: Bundle) -> str:
         subscription = Names(self.context).subscription
@@ -107,5 +111,5 @@ class Access(Component):
             principal_type=principal.type,
             condition=bundle.condition,
             condition_version="2.0" if bundle.condition else None,
-            opts=self.child(depends_on=self._args.after),
+            opts=self.child(depends_on=self._after(bundle.scope)),
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_azure_native as azure
 
+from infra.azure.computed import after
 from infra.azure.machine import port
 from infra.azure.names import Names, last
 from infra.component import Component
@@ -65,8 +66,7 @@ class Balancer(Component):
         # Of the resource, so that what uses them waits for it.
         self.pool = made.id.apply(lambda id_: f"{id_}/backendAddressPools/machines")
         self.probe = made.id.apply(lambda id_: f"{id_}/probes/ready")
-        # After its id: what is computed within a property is not known to be unknown in a preview.
-        fronts = made.id.apply(lambda _: made.frontend_ip_configurations)
+        fronts = after(made.id, made.frontend_ip_configurations)
         self.address: pulumi.Output[str] = (
             public.ip_address.apply(lambda ip: ip or "") if public else fronts.apply(_private)
         )

@@ -26,7 +26,7 @@ class Ground:
         group: name of the resource group; `group_id` its resource id.
         network: None on Azure ML unless it has private endpoints, for the workspace brings its own network.
         ready: what must be there before anything runs: rights and private names.
-    scopes: what rights are on.
+    scopes: by the beginning of a scope, what must be there before a right on it.
     """
 
     context: Context
@@ -42,5 +42,5 @@ class Ground:
     logs: Logs
     facts: Facts
     ready: list[pulumi.Resource]
-    scopes: list[pulumi.Resource]
+    scopes: dict[str, list[pulumi.Resource]]
     opts: pulumi.ResourceOptions

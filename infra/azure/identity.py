@@ -28,13 +28,17 @@ class Identity:
     """One managed identity.
 
     Args:
-        is_made: by this stack; rights are given to these only.
+        made: the resource, where it is this stack's; rights are given to these only.
     """
 
     id: pulumi.Output[str]
     client_id: pulumi.Output[str]
     principal_id: pulumi.Output[str]
-    is_made: bool
+    made: list[pulumi.Resource]
+
+    @property
+    def is_made(self) -> bool:
+        return bool(self.made)
 
 
 class Identities(Component):
@@ -57,7 +61,7 @@ class Identities(Component):
                 resource_name=last(given),
                 opts=pulumi.InvokeOutputOptions(parent=self),
             )
-            return Identity(pulumi.Output.from_input(given), found.client_id, found.principal_id, False)
+            return Identity(pulumi.Output.from_input(given), found.client_id, found.principal_id, [])
         made = azure.managedidentity.UserAssignedIdentity(
             f"{name}-{who}",
             resource_group_name=args.group,
@@ -65,4 +69,4 @@ class Identities(Component):
             tags=args.context.tags,
             opts=self.child(),
         )
-        return Identity(made.id, made.client_id, made.principal_id, True)
+        return Identity(made.id, made.client_id, made.principal_id, [made])

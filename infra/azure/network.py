@@ -62,6 +62,7 @@ class Network(Component):
         given = args.context.settings.network
         names = Names(args.context)
         self.bastion: pulumi.Output[str] = pulumi.Output.from_input("")
+        self.made: list[pulumi.Resource] = []
         self.outbound: list[pulumi.Output[str]] = []
         if given.id is not None:
             self.id = pulumi.Output.from_input(given.id)
@@ -88,6 +89,7 @@ class Network(Component):
         endpoints = self._subnet("endpoints", network, plan.endpoints, None, machines)
         self.id, self.endpoints = network.id, endpoints.id
         self.subnets = [machines.id if machines else endpoints.id]
+        self.made = [machines or endpoints]
         if context.settings.network.bastion:
             args = BastionArgs(
                 context=context, group=self._args.group, network=network.name, range=plan.bastion, after=[endpoints]

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_azure_native as azure
 
+from infra.azure.computed import after
 from infra.azure.identity import Identity
 from infra.azure.machine import PLAIN_PORT, flags
 from infra.azure.names import Names, stable_id
@@ -62,8 +63,7 @@ class Online(Component):
         self._traffic(deployment)
         autoscale(f"{name}-autoscaling", args.context, args.plan, args.workspace.group, deployment.id, self.child())
         self.id, self.deployment = self._endpoint.id, deployment.id
-        # After its id: what is computed within a property is not known to be unknown in a preview.
-        told = self._endpoint.id.apply(lambda _: self._endpoint.properties)
+        told = after(self._endpoint.id, self._endpoint.properties)
         self.url = told.apply(lambda found: (found.scoring_uri or "").removesuffix("/score"))
         self.register_outputs({"url": self.url, "id": self.id})
 

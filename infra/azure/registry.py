@@ -38,6 +38,7 @@ class Registry(Component):
     Attributes:
         host: such as `ours.azurecr.io`.
         id: None where the settings give a host only.
+        made: the resource, where it is the stack's.
     """
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -45,11 +46,12 @@ class Registry(Component):
         names = Names(args.context)
         self.url: pulumi.Output[str] = pulumi.Output.from_input(names.registry)
         self.id: pulumi.Input[str] | None = names.registry_id
+        self.made: list[pulumi.Resource] = []
         self.is_premium = args.context.settings.registry is None and args.context.egress == "private"
         if args.context.settings.registry is None:
             registry = self._registry(name, args)
             self._cleaning(name, args, registry)
-            self.url, self.id = registry.login_server, registry.id
+            self.url, self.id, self.made = registry.login_server, registry.id, [registry]
         self.register_outputs({"url": self.url})
 
     def _registry(self, name: str, args: RegistryArgs) -> azure.containerregistry.Registry:

@@ -33,14 +33,16 @@ class Secrets(Component):
 
     Attributes:
         urls: by name, never values.
+        made: the entries.
     """
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         names = Names(args.context)
         self.urls: dict[str, pulumi.Input[str]] = {}
+        self.made: list[pulumi.Resource] = []
         for entry in names.secrets:
-            azure.keyvault.Secret(
+            secret = azure.keyvault.Secret(
                 f"{name}-{entry}",
                 resource_group_name=args.group,
                 vault_name=args.vault.name,
@@ -54,5 +56,6 @@ class Secrets(Component):
                 # The versions that people set are not ours to change.
                 opts=self.child(ignore_changes=["properties"], deleted_with=args.vault.vault),
             )
+            self.made.append(secret)
             self.urls[entry] = names.secret_url(entry)
         self.register_outputs({"urls": self.urls})

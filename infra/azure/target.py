@@ -31,10 +31,10 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
     context = Context(settings=settings, stack=stack)
     provider = azure.Provider("azure", subscription_id=context.account, location=context.region)
     ground = _ground(context, provider, check(context, provider))
-    made, shape = _shape(ground)
-    after = [*ground.scopes, *shape]
-    Access("people", AccessArgs(context=context, after=after), ground.opts)
     names = Names(context)
+    made, shape = _shape(ground)
+    scopes = {**ground.scopes, names.group_id: [*ground.scopes[names.group_id], *shape]}
+    Access("people", AccessArgs(context=context, scopes=scopes), ground.opts)
     return promise(
         context,
         made,
@@ -72,8 +72,15 @@ def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
     registry = Registry("registry", RegistryArgs(context=context, group=group, key=key), opts)
     secrets = Secrets("secrets", SecretsArgs(context=context, group=group, vault=vault), opts) if vault else None
     identities = Identities("identities", IdentitiesArgs(context=context, group=group), opts)
-    scopes: list[pulumi.Resource] = [one for one in (storage, registry, secrets, identities, network, runs) if one]
-    access = Access("access", AccessArgs(context=context, identities=identities.of, after=scopes), opts)
+    names = Names(context)
+    scopes: dict[str, list[pulumi.Resource]] = {names.group_id: [made]}
+    scopes |= {names.account_id(kind): [bucket.container] for kind, bucket in storage.made.items()}
+    scopes |= {names.registry_id: registry.made} if names.registry_id else {}
+    scopes |= {names.vault_id: secrets.made} if secrets else {}
+    scopes |= {names.runs_group_id: [runs]} if runs else {}
+    scopes |= {names.identity_id(who): one.made for who, one in identities.of.items()}
+    scopes |= {names.network_id: network.made} if network else {}
+    access = Access("access", AccessArgs(context=context, identities=identities.of, scopes=scopes), opts)
     ready = [*access.assignments, *_links(context, group, network, storage, registry, vault, opts)]
     return Ground(
         context=context,

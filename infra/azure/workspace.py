@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_azure_native as azure
 
+from infra.azure.computed import after
 from infra.azure.key import Key
 from infra.azure.names import Names, last, part, stable_id
 from infra.azure.storage import Storage
@@ -128,9 +129,7 @@ class Workspace(Component):
         keep = self._args.storage.made.get("keep")
         if keep is None:
             return []
-        # After its id: what is computed within a property is not known to be unknown in a preview.
-        identity = made.id.apply(lambda _: made.identity)
-        principal = identity.apply(lambda found: found.principal_id if found else "")
+        principal = after(made.id, made.identity).apply(lambda found: found.principal_id if found else "")
         scope = self._names.account_id("keep")
         right = azure.authorization.RoleAssignment(
             f"{self._name}-connect",
