@@ -47,7 +47,8 @@ class Balancer(Component):
             certificate_arn=certificate,
             ssl_policy=TLS_POLICY if certificate else None,
             default_actions=[aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=self.target.arn)],
-            opts=self.child(),
+            # A target group is of one load balancer: the old listener lets go of it first.
+            opts=self.child(delete_before_replace=True),
         )
         host = self._told.hostname or self.balancer.dns_name
         self.url: pulumi.Output[str] = pulumi.Output.concat("https://" if certificate else "http://", host)
