@@ -13,6 +13,7 @@ import pulumi_kubernetes as k8s
 from infra.azure import cluster_network
 from infra.azure.cluster_client import issuer, kubeconfig
 from infra.azure.cluster_watch import Records, RecordsArgs, agent
+from infra.azure.computed import after
 from infra.azure.grants_up import gives_rights
 from infra.azure.ground import Ground
 from infra.azure.names import Names, last, part, stable_id
@@ -62,8 +63,9 @@ class Control(Component):
         self.subnet = self._network.subnets[0]
         if self.context.settings.cluster.name is None:
             made = self._cluster(args.prefixes)
-            self.id, self.name, self.group = made.id, made.name, self._ground.group
-            self.issuer = made.oidc_issuer_profile.apply(issuer)
+            # By its id: of what has some input, a preview tells the input and calls the rest None.
+            self.id, self.name, self.group = made.id, made.id.apply(last), self._ground.group
+            self.issuer = after(made.id, made.oidc_issuer_profile).apply(issuer)
             records = RecordsArgs(
                 context=self.context, group=self.group, cluster=made.id, logs=self._ground.logs.workspace
             )
