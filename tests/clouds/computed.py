@@ -78,8 +78,6 @@ def planned(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _planned(value: Any, told: wheels.Field | None, taken: wheels.Field | None) -> Any:
-    if isinstance(value, list) and told is not None and "Mapping[" in told.text:
-        return UNKNOWN  # identities of Azure: a list that comes back as a map, once it is there
     if isinstance(value, list) and told is not None and "Mapping[" in told.text and "Sequence[" not in told.text:
         return UNKNOWN  # what Azure is given as a list comes back as a map, once it is there
     if not isinstance(value, Mapping) or told is None or taken is None:

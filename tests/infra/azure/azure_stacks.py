@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def declared(kind: str, *, preview: bool = False, answers: dict[str, Answer] | N
         stack="lab",
         project="skylift",
     )
+    gc.freeze()  # the SDK's classes are many: each collection after a run would look at all of them again
     return seen if answers is not None else _KNOWN.setdefault(key, seen)
 
 

@@ -119,7 +119,7 @@ def test_up_needs_no_right_over_roles_where_everybody_is_named_already() -> None
 
 
 def test_persons_get_their_role_with_their_kind_of_principal() -> None:
-    seen = declared("azure-vm", access={"train": [f"group:{PERSON}"], "clean": [f"sp:{PERSON}"], "release": [PERSON]})
+    seen = declared("azure-vm", stage="prod", **FULL)
     people = [one.inputs for one in seen.of("RoleAssignment") if one.parent == "people"]
     assert {one["principalType"] for one in people} == {"Group", "ServicePrincipal", "User"}
     assert all(one["principalId"] == PERSON for one in people)
@@ -130,7 +130,7 @@ def test_persons_get_their_role_with_their_kind_of_principal() -> None:
 
 
 def test_roles_have_exact_actions_and_are_assignable_in_their_own_group_only() -> None:
-    for role in declared("azureml", access={"train": [PERSON], "predict": [PERSON]}).of("RoleDefinition"):
+    for role in declared("azureml", stage="prod", **FULL).of("RoleDefinition"):
         (permission,) = role.inputs["permissions"]
         for action in (*permission.get("actions", ()), *permission.get("dataActions", ())):
             assert re.fullmatch(r"[A-Za-z.]+(/[A-Za-z]+)+", action), action

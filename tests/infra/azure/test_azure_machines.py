@@ -16,7 +16,7 @@ from infra.azure.firewall import addresses
 from infra.azure.network import layout
 from tests.clouds import schema
 from tests.clouds.mocks import Recorded
-from tests.infra.azure.azure_stacks import IMAGES, REGISTRY, declared
+from tests.infra.azure.azure_stacks import FULL, IMAGES, REGISTRY, declared
 
 POOLS = {"gpu": {"accelerator": "T4", "spot": True, "disk_gib": 200, "max_hours": 5.0, "zones": ["1", "2"]}}
 TLS = {
@@ -77,10 +77,7 @@ def test_the_machine_is_the_host_and_may_be_training() -> None:
 
 
 def test_without_images_nothing_runs_and_the_stack_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    from tests.infra.azure import azure_stacks
-
-    azure_stacks._KNOWN.clear()
-    seen = declared("azure-vm")
+    seen = declared("azure-vm", answers={})
     assert not seen.of("VirtualMachineScaleSet") and seen.result.pools["default"].templates == []
     assert seen.result.endpoints["default"].url == ""
     assert "skylift:images.serving" in caplog.text and "skylift:images.training" in caplog.text
@@ -137,7 +134,7 @@ def test_public_means_tls_on_one_port() -> None:
 
 
 def test_with_a_bastion_laptops_have_a_way() -> None:
-    seen = running(network={"bastion": True}, access={"predict": ["11111111-2222-3333-4444-555555555555"]})
+    seen = declared("azure-vm", stage="prod", **FULL)
     assert seen.result.endpoints["default"].access == "bastion"
     assert seen.result.place["bastion"] == "skylift-lab-bastion"
     assert [one for one in seen.of("RoleDefinition") if one.name.startswith("people-caller")]

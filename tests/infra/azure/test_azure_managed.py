@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from infra.azure.managed import compute_name
+from infra.azure.online import deployment_name
 from tests.clouds.mocks import Recorded
-from tests.infra.azure.azure_stacks import GROUP, IMAGES, REGISTRY, declared, theirs
+from tests.infra.azure.azure_stacks import GROUP, IMAGES, REGISTRY, context, declared, theirs
 
 POOLS = {"gpu": {"accelerator": "T4", "spot": True, "max_machines": 3}}
 
@@ -92,21 +93,15 @@ def test_an_endpoint_asks_entra_and_gets_its_traffic_once_there_is_a_deployment(
 
 
 def test_another_image_or_machine_is_another_deployment() -> None:
-    names = {
-        declared(
-            "azureml",
-            images={**IMAGES, "serving": image},
-            registry=REGISTRY,
-            endpoints={"default": {"machine": machine}},
-        )
-        .one("OnlineDeployment")
-        .inputs["deploymentName"]
-        for image, machine in (
-            (IMAGES["serving"], "Standard_D4s_v5"),
-            (IMAGES["serving"], "Standard_D8s_v5"),
-            (IMAGES["training"], "Standard_D4s_v5"),
-        )
-    }
+    wanted = (
+        (IMAGES["serving"], "Standard_D4s_v5"),
+        (IMAGES["serving"], "Standard_D8s_v5"),
+        (IMAGES["training"], None),
+    )
+    names = set()
+    for image, machine in wanted:
+        asked = context("azureml", images={"serving": image}, endpoints={"default": {"machine": machine}})
+        names.add(deployment_name(asked, asked.endpoints["default"]))
     assert len(names) == 3 and all(re.fullmatch(r"v[0-9a-f]{12}", name) for name in names)
 
 
