@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from infra.aws.cluster_control import Control, ControlArgs
 from infra.aws.cluster_nodes import Nodes, NodesArgs, group_shapes
+from infra.aws.cluster_watch import Watch, WatchArgs
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.component import Component
@@ -48,6 +49,8 @@ class Cluster(Component):
         nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
         ties = [*self._identities(control), *self._people(control)]
         workloads = self._workloads(control, [*control.ready, *nodes, *ties])
+        if self.context.settings.alerts.emails:
+            Watch(f"{name}-watch", WatchArgs(platform=args.platform, cluster=control.name), self.child())
         self.made = self._made(workloads)
         self.register_outputs({"cluster": control.name, "urls": workloads.urls})
 

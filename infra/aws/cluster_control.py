@@ -21,12 +21,10 @@ ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "metrics
 ON_NODES = ("coredns", "metrics-server", LOG_AGENT)
 """They need nodes to stand on."""
 LOGS = ["api", "audit", "authenticator"]
-CONFIGURED = {
-    # Without it the network policies of the workloads would be written and not obeyed.
-    "vpc-cni": {"enableNetworkPolicy": "true"},
-    # Output of containers only: metrics of every pod would cost more than the cluster.
-    LOG_AGENT: {"containerLogs": {"enabled": True}, "agent": {"config": {"logs": {"metrics_collected": {}}}}},
-}
+# Without it the network policies of the workloads would be written and not obeyed.
+CNI = {"enableNetworkPolicy": "true"}
+# Output of containers only: metrics are billed by observation, so they are collected where somebody hears the alarms on them.
+LOGS_ONLY = {"containerLogs": {"enabled": True}, "agent": {"config": {"logs": {"metrics_collected": {}}}}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +106,24 @@ class Control(Component):
             most=self.context.settings.cluster.system_max,
             labels={"skylift.dev/system": "true"},
         )
-        self._platform.monitoring.log_group("pods", self._names.pod_logs, parent=self)
+        groups = self._log_groups()
         system = Nodes(f"{self._name}-system", args, self.child(depends_on=before))
-        self.ready = [*before, system, *(self._addon(addon, made, [system]) for addon in ON_NODES)]
+        self.ready = [*before, system, *(self._addon(addon, made, [system, *groups]) for addon in ON_NODES)]
+
+    def _log_groups(self) -> list[pulumi.Resource]:
+        """Before the agent, which would make them to keep everything for ever."""
+        monitoring = self._platform.monitoring
+        wanted = {"pods": self._names.pod_logs}
+        if self.context.settings.alerts.emails:
+            wanted["metrics"] = self._names.pod_metrics
+        return [monitoring.log_group(kind, path, parent=self) for kind, path in wanted.items()]
 
     def _addon(self, addon: str, made: aws.eks.Cluster, after: list[pulumi.Resource]) -> aws.eks.Addon:
         return aws.eks.Addon(
             f"{self._name}-{addon}",
             cluster_name=made.name,
             addon_name=addon,
-            configuration_values=json.dumps(CONFIGURED[addon]) if addon in CONFIGURED else None,
+            configuration_values=self._configuration(addon),
             pod_identity_associations=[
                 aws.eks.AddonPodIdentityAssociationArgs(
                     role_arn=self._platform.identity.arns["logs"], service_account="cloudwatch-agent"
@@ -129,6 +135,11 @@ class Control(Component):
             resolve_conflicts_on_update="OVERWRITE",
             opts=self.child(depends_on=after),
         )
+
+    def _configuration(self, addon: str) -> str | None:
+        is_quiet = addon == LOG_AGENT and not self.context.settings.alerts.emails
+        values = CNI if addon == "vpc-cni" else LOGS_ONLY if is_quiet else None
+        return json.dumps(values) if values else None
 
     def _client(self, endpoint: pulumi.Input[str], authority: pulumi.Input[str]) -> k8s.Provider:
         config = pulumi.Output.all(endpoint, authority).apply(lambda known: json.dumps(self._kubeconfig(*known)))

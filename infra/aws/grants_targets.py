@@ -191,7 +191,14 @@ def cluster(names: Names) -> Iterator[Grant]:
     for person in persons:
         yield Grant(who=person, what="find the cluster's API server", actions=("eks:DescribeCluster",), on=on)
     yield _read_logs(names, names.pod_logs)
-    yield write_logs(names, "logs", names.pod_logs)
+    yield write_logs(names, "logs", names.pod_logs, names.pod_metrics, create=True)
+    yield Grant(
+        who="logs",
+        what="tell metrics which disks its nodes have",
+        actions=("ec2:DescribeVolumes", "ec2:DescribeTags"),
+        on=("*",),
+        wide="these actions know no resource",
+    )
     yield from _autoscaler(names)
 
 

@@ -165,6 +165,11 @@ class Names:
         """Output of pods, where the log agent of EKS puts it."""
         return f"/aws/containerinsights/{self.cluster}/application"
 
+    @property
+    def pod_metrics(self) -> str:
+        """What the same agent counts, in records that CloudWatch makes metrics of."""
+        return f"/aws/containerinsights/{self.cluster}/performance"
+
     def _bucket(self, kind: str, url: str | None) -> Bucket:
         if url is None:
             return Bucket(self.context.name(kind, unique=True))
