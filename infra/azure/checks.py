@@ -13,6 +13,7 @@ import pulumi_azure_native as azure
 
 from infra.azure import limits, references
 from infra.azure.asking import Answers
+from infra.azure.names import Names
 from infra.context import Context
 from skylift.errors import SettingsError
 
@@ -64,6 +65,13 @@ def _warn(context: Context) -> None:
             "skylift:network.allowed_ranges is empty: the buckets can be reached from the stack's own network only. Name the range "
             "that you call from (`curl ifconfig.me`), or train, deploy and download from inside the network"
         )
+    for kind in ("training", "serving"):
+        image = getattr(settings.images, kind)
+        if image is not None and image.partition("/")[0] != Names(context).registry_host:
+            pulumi.log.warn(
+                f"skylift:images.{kind} is not of the stack's registry ({Names(context).registry_host}), and its identities may pull from "
+                "that one only: push it there, or name its registry in skylift:registry"
+            )
     given = [kind for kind in ("keep", "work") if getattr(settings.buckets, kind) is not None]
     if given:
         pulumi.log.warn(

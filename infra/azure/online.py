@@ -168,34 +168,36 @@ class Online(Component):
             resource_group_name=args.workspace.group,
             deployment_name=self.context.name(args.plan.name, "traffic", most=64),
             properties=azure.resources.DeploymentPropertiesArgs(
-                mode=azure.resources.DeploymentMode.INCREMENTAL, template=known.apply(self._template)
+                mode=azure.resources.DeploymentMode.INCREMENTAL,
+                template=known.apply(lambda told: template(self.context, self._access, told)),
             ),
             tags=self.context.tags,
             opts=self.child(depends_on=[deployment], deleted_with=self._endpoint),
         )
 
-    def _template(self, known: dict[str, str]) -> dict[str, Any]:
-        """The whole endpoint again, for a PUT leaves out what it does not say; this time with traffic."""
-        return {
-            "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
-            "contentVersion": "1.0.0.0",
-            "resources": [
-                {
-                    "type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints",
-                    "apiVersion": API,
-                    "name": f"{known['workspace']}/{known['endpoint']}",
-                    "location": self.context.region,
-                    "kind": "Managed",
-                    "tags": self.context.tags,
-                    "identity": {"type": "UserAssigned", "userAssignedIdentities": {known["identity"]: {}}},
-                    "properties": {
-                        "authMode": "AADToken",
-                        "publicNetworkAccess": self._access,
-                        "traffic": {known["deployment"]: 100},
-                    },
-                }
-            ],
-        }
+
+def template(context: Context, access: str, known: dict[str, str]) -> dict[str, Any]:
+    """The whole endpoint again, for a PUT leaves out what it does not say; this time with traffic."""
+    return {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [
+            {
+                "type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints",
+                "apiVersion": API,
+                "name": f"{known['workspace']}/{known['endpoint']}",
+                "location": context.region,
+                "kind": "Managed",
+                "tags": context.tags,
+                "identity": {"type": "UserAssigned", "userAssignedIdentities": {known["identity"]: {}}},
+                "properties": {
+                    "authMode": "AADToken",
+                    "publicNetworkAccess": access,
+                    "traffic": {known["deployment"]: 100},
+                },
+            }
+        ],
+    }
 
 
 def deployment_name(context: Context, plan: EndpointPlan) -> str:

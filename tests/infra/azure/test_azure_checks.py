@@ -155,3 +155,8 @@ def test_a_name_that_is_too_long_names_what_to_shorten() -> None:
 def test_few_questions_are_asked() -> None:
     seen = declared("azure-vm", registry=REGISTRY)
     assert [token for token, _ in seen.invokes] == [CONFIG]
+
+
+def test_an_image_that_the_stacks_identities_may_not_pull_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    declared("azure-vm", answers={}, images={"serving": f"elsewhere.azurecr.io/x@sha256:{'0' * 64}"}, registry=REGISTRY)
+    assert "skylift:images.serving is not of the stack's registry (ours.azurecr.io)" in caplog.text
