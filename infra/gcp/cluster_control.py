@@ -53,7 +53,8 @@ class Control(Component):
         if args.context.settings.cluster.name is None:
             made = self._cluster()
             self.name: pulumi.Output[str] = made.name
-            self.kubernetes = self._client(made.control_plane_endpoints_config.apply(_dns))
+            # After its id: a preview tells what the program says of the endpoint, and its name reads as None.
+            self.kubernetes = self._client(made.id.apply(lambda _: made.control_plane_endpoints_config.apply(_dns)))
             self.ready = [self._system(made)]
         else:
             found = gcp.container.get_cluster_output(
