@@ -9,7 +9,7 @@ import pulumi
 import pulumi_azure_native as azure
 
 from infra.context import Context
-from skylift.errors import CredentialsError, ProvisionError
+from skylift.errors import CredentialsError, ProvisionError, SettingsError
 
 _SIGN_IN = (
     "az login",
@@ -20,6 +20,7 @@ _SIGN_IN = (
     "no valid",
 )
 _FORBIDDEN = ("AuthorizationFailed", "does not have authorization")
+_ELSEWHERE = ("SubscriptionNotFound", "InvalidSubscriptionId")
 _MISSING = ("NotFound", "not found", "404")
 
 
@@ -61,10 +62,16 @@ class Answers:
             raise refused(error, context) from None
 
 
-def refused(error: Exception, context: Context) -> CredentialsError | ProvisionError:
+def refused(error: Exception, context: Context) -> CredentialsError | ProvisionError | SettingsError:
     """What kept Azure from answering, as an error that says what to do."""
     text = str(error)
     short = text.strip().splitlines()[-1][:300] if text.strip() else type(error).__name__
+    if any(word in text for word in _ELSEWHERE):
+        return SettingsError(
+            f"skylift:account = {context.account!r} is no subscription that this sign-in reaches",
+            hint="set skylift:account to one of `az account list --output table`, or `az login` to the tenant that has it",
+            details={"key": "skylift:account", "value": context.account},
+        )
     if any(word in text for word in _SIGN_IN):
         return CredentialsError(f"Azure refuses the sign-in: {short}", hint="run `az login`, then this command again")
     if any(word in text for word in _FORBIDDEN):

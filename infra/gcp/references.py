@@ -31,8 +31,8 @@ def mistakes(context: Context, number: str, ask: pulumi.InvokeOptions) -> Iterat
 
 
 def brief(text: str) -> str:
-    """The first sentence of what the provider says."""
-    return " ".join(text.split()).removeprefix("Exception: ")[:160]
+    """The beginning of what the provider says, without the engine's frame around it."""
+    return " ".join(text.split()).removeprefix("Exception: ").rpartition("returned an error: ")[2][:160]
 
 
 Bucket = Literal["keep", "work"]

@@ -40,8 +40,9 @@ def check_region(cloud: str, region: str, accelerator: str = "cpu", *, key: str 
         return
     having = regions(cloud, accelerator)
     dated = _availability(cloud, accelerator)[0]["dated"]
+    known_since = f"list of {dated}, " if dated[:4].isdigit() else ""
     raise InputError(
-        f"{key}: {cloud} has no {accelerator} in {region} (list as of {dated}; not checked against a cloud)",
+        f"{key}: {cloud} has no {accelerator} in {region} ({known_since}not checked against a cloud)",
         hint=f"set {key} to one of {', '.join(having)}, or choose another accelerator",
         details={"key": key, "value": region, "accelerator": accelerator, "regions": list(having)},
     )

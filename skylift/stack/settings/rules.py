@@ -119,7 +119,8 @@ def _network(settings: Settings) -> Found:
         if ipaddress.ip_network(range_).prefixlen == 0:
             yield "network.allowed_ranges", range_, "is the whole internet; name the ranges that you call from"
         elif ipaddress.ip_network(range_).version == block.version and ipaddress.ip_network(range_).overlaps(block):
-            yield "network.allowed_ranges", range_, f"overlaps network.cidr ({network.cidr})"
+            said = f"overlaps network.cidr ({network.cidr}), the stack's own addresses: name ranges outside, or another cidr"
+            yield "network.allowed_ranges", range_, said
 
 
 def _exposure(settings: Settings) -> Found:
