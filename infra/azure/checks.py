@@ -69,8 +69,8 @@ def _warn(context: Context) -> None:
         image = getattr(settings.images, kind)
         if image is not None and image.partition("/")[0] != Names(context).registry_host:
             pulumi.log.warn(
-                f"skylift:images.{kind} is not of the stack's registry ({Names(context).registry_host}), and its identities may pull from "
-                "that one only: push it there, or name its registry in skylift:registry"
+                f"skylift:images.{kind} is not of the stack's registry ({Names(context).registry_host}), and its identities may pull "
+                "from that one only: push it there, or name its registry in skylift:registry"
             )
     given = [kind for kind in ("keep", "work") if getattr(settings.buckets, kind) is not None]
     if given:

@@ -37,7 +37,7 @@ def test_the_workspace_works_by_identity_in_a_network_of_its_own() -> None:
 
 def test_compute_is_from_zero_and_private() -> None:
     seen = running()
-    computes = seen.of("Compute")
+    computes = sorted(seen.of("Compute"), key=lambda one: one.name)
     assert [one.inputs["properties"]["properties"]["vmPriority"] for one in computes] == ["LowPriority", "Dedicated"]
     for one in computes:
         given = one.inputs["properties"]
