@@ -55,7 +55,7 @@ TARGETS = {
 MANAGED = ("vertex", "sagemaker", "azureml")
 SIZES = (1, 10, 50)
 BEND = 2.0
-"""Most that a resource may cost in the step to the largest stack, of what it costs in the step before."""
+"""Most that a resource may cost in the step to the largest stack, of what it costs in the step before or, on average, in the smallest."""
 
 Cost = tuple[float, float]
 """Wall time and CPU time of one preview [s]."""
@@ -108,7 +108,7 @@ class Growth:
         first, second = self.per_resource
         small, middle, large = self.resources
         same_each = (large - middle) * (SIZES[1] - SIZES[0]) == (middle - small) * (SIZES[2] - SIZES[1])
-        return same_each and second <= BEND * max(first, 0.001)
+        return same_each and second <= BEND * max(first, self.seconds[0] / small)
 
     def plain(self) -> dict[str, Any]:
         steps = [
@@ -198,16 +198,15 @@ def _preview(stack: Stack, eager: str = "") -> tuple[Cost, int]:
 
 def _grow(workshop: Workshop, target: str, count: int) -> Growth:
     kind = "endpoints" if target in MANAGED else "pools"
-    growth = Growth(target, kind, [], [])
+    stacks = []
     for size in SIZES:
         settings = example(target)
         first = next(iter(settings[f"skylift:{kind}"].values()))
         settings[f"skylift:{kind}"] = {f"n{number:02}": first for number in range(size)}
-        stack = workshop.of(target, settings, f"{target}-{size}")
-        found = [_preview(stack) for _ in range(count + 1)][1:]
-        growth.resources.append(found[0][1])
-        growth.seconds.append(min(cost[0] for cost, _ in found))
-    return growth
+        stacks.append(workshop.of(target, settings, f"{target}-{size}"))
+    rounds = [[_preview(stack) for stack in stacks] for _ in range(count + 1)][1:]
+    seconds = [min(cost[0] for cost, _ in column) for column in zip(*rounds, strict=True)]
+    return Growth(target, kind, [resources for _, resources in rounds[0]], seconds)
 
 
 def _median(costs: list[Cost], which: int) -> float:
