@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from skylift.catalog.machines import CLOUDS, offered
@@ -10,6 +11,9 @@ from skylift.errors import InputError, nearest, not_found
 
 # Zones that do not follow the rule a, b, c: https://cloud.google.com/compute/docs/regions-zones
 _GCP_ZONES = {"us-central1": "abcf", "us-east1": "bcd", "europe-west1": "bcd"}
+
+SHOWN = 4
+"""Regions that a hint names: all of them would drown the mistake, and hints that are long are left out beside other mistakes."""
 
 
 def regions(cloud: str, accelerator: str = "cpu") -> tuple[str, ...]:
@@ -33,7 +37,7 @@ def check_region(cloud: str, region: str, accelerator: str = "cpu", *, key: str 
         guess = nearest(region, known)
         raise InputError(
             f"{key}: {cloud} has no region {region!r}" + (f"; did you mean {guess!r}?" if guess else ""),
-            hint=f"set {key} to one of {', '.join(regions(cloud, accelerator))}",
+            hint=f"set {key} to one of {_some(regions(cloud, accelerator), region)}",
             details={"key": key, "value": region, "known": list(known)},
         )
     if accelerator == "cpu" or accelerator not in offered(cloud) or _may_have(cloud, accelerator, region):
@@ -43,9 +47,15 @@ def check_region(cloud: str, region: str, accelerator: str = "cpu", *, key: str 
     known_since = f"list of {dated}, " if dated[:4].isdigit() else ""
     raise InputError(
         f"{key}: {cloud} has no {accelerator} in {region} ({known_since}not checked against a cloud)",
-        hint=f"set {key} to one of {', '.join(having)}, or choose another accelerator",
+        hint=f"set {key} to one of {_some(having, region)}, or choose another accelerator",
         details={"key": key, "value": region, "accelerator": accelerator, "regions": list(having)},
     )
+
+
+def _some(having: Sequence[str], near: str) -> str:
+    """A few of many, those of the same part of the world first; the error's details have all."""
+    ordered = sorted(having, key=lambda one: (one[:3] != near[:3], one))
+    return ", ".join(ordered[:SHOWN]) + (f" (and {len(ordered) - SHOWN} more)" if len(ordered) > SHOWN else "")
 
 
 def zones(cloud: str, region: str, accelerator: str = "cpu") -> tuple[str, ...]:

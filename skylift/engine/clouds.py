@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import re
 
-from skylift.errors import CapacityError, ConflictError, CredentialsError, ProvisionError, QuotaError, SkyliftError
+from skylift.errors import (
+    CapacityError,
+    ConflictError,
+    CredentialsError,
+    ProvisionError,
+    QuotaError,
+    SettingsError,
+    SkyliftError,
+)
 
 _URN = re.compile(r"urn:pulumi:[^\s'\"]+::([\w-]+:[\w/.-]+:\w+|[\w$:./-]+)::([\w.-]+)")
 
@@ -60,6 +68,7 @@ _DENIED = re.compile(
 _THROTTLED = re.compile(
     r"Throttling|Rate exceeded|rateLimitExceeded|RATE_LIMIT_EXCEEDED|TooManyRequests|RequestLimitExceeded"
 )
+_ELSEWHERE = re.compile(r"SubscriptionNotFound|InvalidSubscriptionId|InvalidAuthenticationTokenTenant|CONSUMER_INVALID")
 _REPLACED = re.compile(r"unable to replace resource \"?(\S+?)\"? as it is currently marked for protection")
 _PROTECTED = re.compile(r"(?:cannot be deleted|refusing to delete).{0,200}?protect", re.DOTALL)
 
@@ -70,6 +79,13 @@ def cloud_failure(text: str, stack: str) -> SkyliftError | None:
     for pattern, message, hint in _SIGN_IN:
         if re.search(pattern, text):
             return CredentialsError(f"{message}: {_short(text)}", hint=hint, details=details)
+    if _ELSEWHERE.search(text):
+        return SettingsError(
+            f"skylift:account is no project or subscription that this sign-in reaches: {_short(text)}",
+            hint=f"mend skylift:account in stacks/Pulumi.{stack}.yaml, or sign in to where it is: `gcloud projects list` and "
+            "`az account list` show what there is",
+            details={**details, "key": "skylift:account"},
+        )
     if _REPLACED.search(" ".join(text.split())):
         return replaced(stack, _resource(text))
     if _PROTECTED.search(text):

@@ -339,7 +339,8 @@ class SimulatedCloud:
             if is_known
             else "nobody answers it: put it into `answers` or `existing`"
         )
-        raise CloudError(f"{token}({arguments}): couldn't find resource ({hint})")
+        said = faults.ABSENT.get(package, faults.ABSENT["aws"])
+        raise CloudError(f"{token}({arguments}): {said} ({hint})")
 
 
 _LABELS = (

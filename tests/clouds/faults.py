@@ -62,6 +62,12 @@ TEXTS: Final = {
     },
 }
 
+ABSENT: Final = {
+    "aws": "couldn't find resource",
+    "gcp": "googleapi: Error 404: The resource was not found, notFound",
+    "azure-native": 'Status=404 Code="ResourceNotFound" Message="The Resource was not found."',
+}
+
 MISSING: Final = {
     "aws": "unable to validate AWS credentials. Details: No valid credential sources found. failed to refresh cached credentials,"
     " no EC2 IMDS role found, operation error ec2imds: GetMetadata, access disabled to EC2 IMDS via client option",
