@@ -39,8 +39,9 @@ def test_each_preview_is_compared_with_the_empty_one_before_it(preview: ModuleTy
         ([10, 37, 157], [1.0, 1.3, 2.6], True),
         ([10, 37, 157], [1.0, 1.3, 39.0], False),
         ([10, 37, 400], [1.0, 1.3, 4.0], False),
+        ([77, 77, 77], [1.0, 1.01, 1.3], True),
     ],
-    ids=["the same each", "ever slower", "ever more resources"],
+    ids=["the same each", "ever slower", "ever more resources", "none more"],
 )
 def test_growth(preview: ModuleType, resources: list[int], seconds: list[float], is_linear: bool) -> None:
     assert preview.Growth("ec2", "pools", resources, seconds).is_linear is is_linear
