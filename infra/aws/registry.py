@@ -27,8 +27,8 @@ class RegistryArgs:
 class Registry(Component):
     """ECR repositories `training` and `serving`: tags never move (AWS-ECR-01), images are scanned when pushed (AWS-ECR-02), untagged
     ones go after a week and tagged ones beyond `retention.images` (AWS-ECR-03). No repository policy: the runtime identities pull by
-    their own rights, nobody else. About 0.10 USD per GB and month. Kept with the data in stage prod; elsewhere deleted with its images,
-    which a build makes anew.
+    their own rights, nobody else. About 0.10 USD per GB and month. Kept with the data, for the settings name
+    images by digest, which no build makes anew; a disposable stack's are deleted with what is in them.
 
     Attributes:
         url: host and path; `/training` and `/serving` follow.
@@ -47,8 +47,6 @@ class Registry(Component):
         self.register_outputs({"url": self.url})
 
     def _repository(self, name: str, path: str, key: pulumi.Input[str] | None) -> aws.ecr.Repository:
-        lasts = self.context.is_prod and self.context.keeps_data
-        opts = self.lasting() if lasts else self.child()
         encryption = aws.ecr.RepositoryEncryptionConfigurationArgs(
             encryption_type="AES256" if key is None else "KMS", kms_key=key
         )
@@ -58,14 +56,14 @@ class Registry(Component):
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
             encryption_configurations=[encryption],
-            force_delete=not lasts,
-            opts=opts,
+            force_delete=not self.context.keeps_data,
+            opts=self.lasting(),
         )
         aws.ecr.LifecyclePolicy(
             f"{name}-expiry",
             repository=repository.name,
             policy=json.dumps(expiry(self.context.settings.retention.images)),
-            opts=self.child(),
+            opts=self.lasting(),
         )
         return repository
 
