@@ -54,7 +54,7 @@ class Secrets(Component):
                 ),
                 tags=args.context.tags,
                 # The versions that people set are not ours to change.
-                opts=self.child(ignore_changes=["properties"], deleted_with=args.vault.vault),
+                opts=self.lasting(ignore_changes=["properties"], deleted_with=args.vault.vault),
             )
             self.made.append(secret)
             self.urls[entry] = names.secret_url(entry)

@@ -76,7 +76,7 @@ class Storage(Component):
             is_versioning_enabled=kind == "keep",
             delete_retention_policy=self._deleted(kind),
             container_delete_retention_policy=azure.storage.DeleteRetentionPolicyArgs(enabled=True, days=7),
-            opts=self.child(),
+            opts=self.lasting(),
         )
         container = azure.storage.BlobContainer(
             f"{self._name}-{kind}-container",
@@ -92,7 +92,7 @@ class Storage(Component):
             account_name=account.name,
             management_policy_name="default",
             policy=azure.storage.ManagementPolicySchemaArgs(rules=self._expiry(kind)),
-            opts=self.child(),
+            opts=self.lasting(),
         )
         self._audit(kind, account)
         return Bucket(account, container)
