@@ -11,7 +11,7 @@ import pulumi_azure_native as azure
 from infra.azure.grants import grants, principals
 from infra.azure.identity import Identity
 from infra.azure.names import Names
-from infra.azure.roles import Bundle, Role, bundles, roles
+from infra.azure.roles import Bundle, Role, bundles, located, roles
 from infra.component import Component
 from infra.context import Context
 from infra.grants import Who
@@ -25,11 +25,13 @@ class AccessArgs:
     """Args:
     identities: of the runtime. With some, these get their rights; with none, the persons of `skylift:access` get theirs.
     scopes: by the beginning of a scope, what must be there before a right on it.
+    ids: resource ids of what the settings name by its address.
     """
 
     context: Context
     identities: Mapping[Who, Identity] = field(default_factory=dict)
     scopes: Mapping[str, Sequence[pulumi.Resource]] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class _Principal:
 class Access(Component):
     """Roles with exact actions, each assigned on the one scope that it is for, narrowed to paths by conditions.
 
-    Nothing is assigned to identities that are referenced, nor on buckets and registries that are given by their address alone. With
+    Nothing is assigned to identities that are referenced, nor on buckets and registries whose address nobody could look up. With
     all identities referenced and nobody in `skylift:access` this makes nothing, and `up` needs no right over roles.
     A role takes minutes to reach every server of Azure's: who asks at once must ask again.
     """
@@ -50,7 +52,8 @@ class Access(Component):
     def __init__(self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         self._name, self._args = name, args
-        wanted = {one: self._principals(one.who) for one in bundles(grants(args.context)) if one.is_ours}
+        rights = bundles(located(grants(args.context), args.ids))
+        wanted = {one: self._principals(one.who) for one in rights if one.is_ours}
         custom = roles(Names(args.context), [one for one, whom in wanted.items() if whom])
         made = {role.key: self._role(role) for role in dict.fromkeys(custom.values())}
         self.assignments: list[pulumi.Resource] = []

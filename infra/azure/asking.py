@@ -9,7 +9,8 @@ import pulumi
 import pulumi_azure_native as azure
 
 from infra.context import Context
-from skylift.errors import CredentialsError, ProvisionError, SettingsError
+from skylift.clouds.azure import Client
+from skylift.errors import CredentialsError, NotFoundError, ProvisionError, SettingsError, SkyliftError
 
 _SIGN_IN = (
     "az login",
@@ -29,6 +30,7 @@ class Answers:
 
     def __init__(self, options: pulumi.InvokeOptions) -> None:
         self._options = options
+        self._client: Client | None = None
 
     def tenant(self, context: Context) -> str:
         """The tenant that the sign-in is of.
@@ -61,11 +63,39 @@ class Answers:
                 return None
             raise refused(error, context) from None
 
+    def listed(self, path: str, version: str, what: str) -> list[dict[str, Any]] | None:
+        """What a path of the resource manager lists; None, with a note, where it cannot be asked: that alone holds nobody back."""
+        try:
+            return self._manager().list(path, version)
+        except Exception as error:
+            return self._unasked(what, error)
+
+    def there(self, path: str, version: str) -> bool | None:
+        """Whether there is such a resource; None, with a note, where it cannot be asked."""
+        try:
+            self._manager().get(path, version)
+        except NotFoundError:
+            return False
+        except Exception as error:
+            return self._unasked(path, error)
+        return True
+
+    def _manager(self) -> Client:
+        """The provider's own sign-in for questions that the provider lacks. The token is in no output, no state and no log."""
+        if self._client is None:
+            self._client = Client(azure.authorization.get_client_token(opts=self._options).token)
+        return self._client
+
+    @staticmethod
+    def _unasked(what: str, error: Exception) -> None:
+        told = error.message if isinstance(error, SkyliftError) else _short(str(error)) or type(error).__name__
+        pulumi.log.info(f"not looked at before anything is made: {what} ({told})")
+
 
 def refused(error: Exception, context: Context) -> CredentialsError | ProvisionError | SettingsError:
     """What kept Azure from answering, as an error that says what to do."""
     text = str(error)
-    short = text.strip().splitlines()[-1][:300] if text.strip() else type(error).__name__
+    short = _short(text) or type(error).__name__
     if any(word in text for word in _ELSEWHERE):
         return SettingsError(
             f"skylift:account = {context.account!r} is no subscription that this sign-in reaches",
@@ -80,3 +110,7 @@ def refused(error: Exception, context: Context) -> CredentialsError | ProvisionE
             hint=f"`skylift permissions {context.stack} --as up` prints what it needs",
         )
     return ProvisionError(f"Azure did not answer: {short}", hint="try again; if it stays so, look at status.azure.com")
+
+
+def _short(text: str) -> str:
+    return text.strip().splitlines()[-1][:300] if text.strip() else ""

@@ -1,19 +1,20 @@
 """Asked before anything is made, at preview too: whose subscription it is, and whether what the settings reference is there.
 
-Only what the settings mention is asked for: one question where nothing is referenced. Quotas have no question in the provider's SDK
-(`az vm list-usage` has): the cloud's own refusal is told by `up`, with the quota's name.
+Only what the settings mention is asked for: one question where nothing is referenced and no accelerator wanted. What the provider has
+no question for (quotas, and where an address leads) is asked of the resource manager itself, with the provider's sign-in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_azure_native as azure
 
-from infra.azure import limits, references
+from infra.azure import addresses, limits, quotas, references
 from infra.azure.asking import Answers
-from infra.azure.names import Names
+from infra.azure.names import KINDS, Names
 from infra.context import Context
 from skylift.errors import SettingsError
 
@@ -24,9 +25,11 @@ class Facts:
 
     Args:
         tenant: of the subscription.
+        ids: resource ids of buckets and registry that the settings name by their address.
     """
 
     tenant: str
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def check(context: Context, provider: azure.Provider) -> Facts:
@@ -41,11 +44,12 @@ def check(context: Context, provider: azure.Provider) -> Facts:
         raise _wrong(context, impossible)
     answers = Answers(pulumi.InvokeOptions(provider=provider))
     tenant = answers.tenant(context)
-    missing = references.mistakes(context, answers)
-    if missing:
-        raise _wrong(context, missing)
-    _warn(context)
-    return Facts(tenant)
+    located = addresses.locate(context, answers)
+    found = [*references.mistakes(context, answers), *located.mistakes, *quotas.mistakes(context, answers)]
+    if found:
+        raise _wrong(context, found)
+    _warn(context, located.ids)
+    return Facts(tenant, located.ids)
 
 
 def _wrong(context: Context, found: list[str]) -> SettingsError:
@@ -57,7 +61,7 @@ def _wrong(context: Context, found: list[str]) -> SettingsError:
     )
 
 
-def _warn(context: Context) -> None:
+def _warn(context: Context, ids: Mapping[str, str]) -> None:
     settings = context.settings
     made = None in (settings.buckets.keep, settings.buckets.work)
     if made and not settings.network.allowed_ranges:
@@ -72,9 +76,11 @@ def _warn(context: Context) -> None:
                 f"skylift:images.{kind} is not of the stack's registry ({Names(context).registry_host}), and its identities may pull "
                 "from that one only: push it there, or name its registry in skylift:registry"
             )
-    given = [kind for kind in ("keep", "work") if getattr(settings.buckets, kind) is not None]
-    if given:
+    given = {f"buckets.{kind}": Names(context).bucket_given(kind) for kind in KINDS}
+    given["registry"] = settings.registry if Names(context).registry_id is None else None
+    unknown = [key for key, address in given.items() if address is not None and address not in ids]
+    if unknown:
         pulumi.log.warn(
-            f"skylift:buckets.{' and '.join(given)}: the stack gives no rights on a bucket that it did not make; "
+            f"skylift:{' and '.join(unknown)}: Azure did not tell where that is, so the stack gives no rights on it; "
             f"`skylift permissions {context.stack} --as train|release|…` prints what to grant"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.azure.names import Names
+from infra.azure.names import KINDS, Names
 from infra.azure.roles import CLUSTER_ADMIN
 from infra.grants import Grant
 
@@ -75,15 +75,38 @@ def of(names: Names) -> Iterator[Grant]:
         wide="a resource group that is not there yet has no scope of its own",
     )
     yield Grant(who="up", what="make, change and remove what the stack has", actions=_resources(names), on=(group,))
-    yield Grant(who="up", what="read quotas", actions=("Microsoft.Compute/locations/usages/read",), on=(names.subscription,),
-                wide="quotas belong to the subscription")  # fmt: skip
+    yield from _looking(names)
     if names.context.settings.kind == "cluster":
         yield from _inside(names)
     roles = tuple(
         f"Microsoft.Authorization/role{what}/{verb}" for what in ("Definitions", "Assignments") for verb in _VERBS
     )
     if gives_rights(names):
-        yield Grant(who="up", what="give the stack's identities and persons their rights", actions=roles, on=(group,))
+        on = (group, *_referenced(names))
+        yield Grant(who="up", what="give the stack's identities and persons their rights", actions=roles, on=on)
+
+
+def _looking(names: Names) -> Iterator[Grant]:
+    """What is asked before anything is made. Without these rights the questions are let be, with a note."""
+    service = "MachineLearningServices" if names.context.settings.kind == "managed" else "Compute"
+    quotas = (f"Microsoft.{service}/locations/usages/read",)
+    wide = "quotas belong to the subscription"
+    yield Grant(who="up", what="read quotas", actions=quotas, on=(names.subscription,), wide=wide)
+    listed: list[str] = []
+    if any(names.bucket_given(kind) for kind in KINDS):
+        listed += [f"{_STORAGE[0]}/read", f"{_STORAGE[1]}/read"]
+    if names.context.settings.registry is not None and names.registry_id is None:
+        listed.append("Microsoft.ContainerRegistry/registries/read")
+    if listed:
+        wide = "an address tells neither resource group nor subscription"
+        what = "look up what the settings name by its address"
+        yield Grant(who="up", what=what, actions=tuple(listed), on=(names.subscription,), wide=wide)
+
+
+def _referenced(names: Names) -> tuple[str, ...]:
+    """Buckets and registry of the user's, on which identities of the stack get rights."""
+    given = [url for kind in KINDS if (url := names.bucket_given(kind)) is not None]
+    return (*given, *([names.registry_scope] if names.context.settings.registry is not None else []))
 
 
 def _inside(names: Names) -> Iterator[Grant]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -20,11 +21,13 @@ class RegistryArgs:
     """Args:
     group: name of the resource group.
     key: None with Azure's own key.
+    ids: resource ids of what the settings name by its address.
     """
 
     context: Context
     group: pulumi.Input[str]
     key: Key | None
+    ids: Mapping[str, str]
 
 
 class Registry(Component):
@@ -37,7 +40,7 @@ class Registry(Component):
 
     Attributes:
         host: such as `ours.azurecr.io`.
-        id: None where the settings give a host only.
+        id: None where the settings give a host and nobody could look it up.
         made: the resource, where it is the stack's.
     """
 
@@ -45,7 +48,7 @@ class Registry(Component):
         super().__init__(name, args.context, opts)
         names = Names(args.context)
         self.url: pulumi.Output[str] = pulumi.Output.from_input(names.registry)
-        self.id: pulumi.Input[str] | None = names.registry_id
+        self.id: pulumi.Input[str] | None = names.registry_id or args.ids.get(names.registry_scope)
         self.made: list[pulumi.Resource] = []
         self.is_premium = args.context.settings.registry is None and args.context.egress == "private"
         if args.context.settings.registry is None:

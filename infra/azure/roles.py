@@ -6,8 +6,8 @@ https://learn.microsoft.com/azure/role-based-access-control/conditions-format (v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.azure.names import Names, last, stable_id
@@ -144,6 +144,16 @@ def assignable(scope: str) -> str:
     """Where a role for this scope may be assigned: its resource group, the narrowest level that custom roles have."""
     words = scope.split("/")
     return "/".join(words[:5]) if len(words) > 5 and words[3].lower() == "resourcegroups" else scope
+
+
+def located(found: Iterable[Grant], ids: Mapping[str, str]) -> Iterator[Grant]:
+    """The grants with resource ids in place of addresses, where these are known."""
+    for grant in found:
+        on = []
+        for one in grant.on:
+            scope, blobs, path = one.partition("/blobs/")
+            on.append(f"{ids.get(scope, scope)}{blobs}{path}")
+        yield replace(grant, on=tuple(on))
 
 
 def bundles(found: Iterable[Grant]) -> tuple[Bundle, ...]:

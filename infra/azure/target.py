@@ -34,7 +34,7 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
     names = Names(context)
     made, shape = _shape(ground)
     scopes = {**ground.scopes, names.group_id: [*ground.scopes[names.group_id], *shape]}
-    Access("people", AccessArgs(context=context, scopes=scopes), ground.opts)
+    Access("people", AccessArgs(context=context, scopes=scopes, ids=ground.facts.ids), ground.opts)
     return promise(
         context,
         made,
@@ -69,7 +69,7 @@ def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
     storage = Storage(
         "storage", StorageArgs(context=context, group=group, key=key, subnets=subnets, logs=logs.workspace), opts
     )
-    registry = Registry("registry", RegistryArgs(context=context, group=group, key=key), opts)
+    registry = Registry("registry", RegistryArgs(context=context, group=group, key=key, ids=facts.ids), opts)
     secrets = Secrets("secrets", SecretsArgs(context=context, group=group, vault=vault), opts) if vault else None
     identities = Identities("identities", IdentitiesArgs(context=context, group=group), opts)
     names = Names(context)
@@ -80,7 +80,7 @@ def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
     scopes |= {names.runs_group_id: [runs]} if runs else {}
     scopes |= {names.identity_id(who): one.made for who, one in identities.of.items()}
     scopes |= {names.network_id: network.made} if network else {}
-    access = Access("access", AccessArgs(context=context, identities=identities.of, scopes=scopes), opts)
+    access = Access("access", AccessArgs(context=context, identities=identities.of, scopes=scopes, ids=facts.ids), opts)
     ready = [*access.assignments, *_links(context, group, network, storage, registry, vault, opts)]
     return Ground(
         context=context,

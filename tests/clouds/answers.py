@@ -264,4 +264,5 @@ _KNOWN: dict[str, Question] = {
         "subscriptionId": world.subscription,
         "tenantId": world.tenant,
     },
+    "azure-native:authorization:getClientToken": lambda arguments, world: {"token": "simulated-token"},
 }

@@ -8,7 +8,7 @@ import pytest
 
 from skylift.engine import Tool, find_pulumi, official
 from skylift.errors import UnreachableError
-from tests.clouds import server, vertex
+from tests.clouds import arm, server, vertex
 from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.engine import Stack, project_of
 
@@ -22,6 +22,7 @@ class Clouds:
     tool: Tool
     folder: Path
     vertex: vertex.Vertex
+    arm: arm.Arm
     variables: dict[str, str]
     """Leads stacks to the simulated services that they call themselves."""
 
@@ -46,8 +47,12 @@ def tool() -> Tool:
 def clouds(tool: Tool, tmp_path: Path) -> Iterator[Clouds]:
     """A simulated cloud of one's own, gone after the test."""
     cloud = SimulatedCloud()
-    with server.serve(cloud) as providers, vertex.serve(cloud) as (service, variables):
-        yield Clouds(cloud, providers, tool, tmp_path, service, variables)
+    with (
+        server.serve(cloud) as providers,
+        vertex.serve(cloud) as (service, variables),
+        arm.serve(cloud) as (manager, more),
+    ):
+        yield Clouds(cloud, providers, tool, tmp_path, service, manager, variables | more)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +23,8 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 
-from tests.clouds import computed, schema
+from tests.clouds import arm, computed, schema
+from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.values import Secret, decode, encode, paths, plain
 
 Answer = Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -107,6 +110,7 @@ def provision(
     stack: str = "test",
     config: Mapping[str, str] | None = None,
     world: computed.World | None = None,
+    cloud: SimulatedCloud | None = None,
 ) -> Recorded:
     """Run the program and record it.
 
@@ -114,11 +118,14 @@ def provision(
         preview: whether computed outputs are unknown, as before a first `up`.
         answers: what invokes return, by token, before what every simulated cloud can answer itself.
         config: of the stack, with full keys (`aws:region`).
+        cloud: what Azure's resource manager tells of, where the program asks it by itself; an empty account without.
 
     Raises:
         AssertionError: listing every wrong input of every resource, or an invoke that nobody answers.
     """
-    monitor = _Monitor(preview, answers or {}, world or computed.World())
+    world = world or computed.World()
+    services = ExitStack()
+    monitor = _Monitor(preview, answers or {}, world, lambda: _lead(services, cloud or SimulatedCloud(world=world)))
 
     async def run() -> Any:
         pulumi.runtime.set_mocks(_Unused(), project=project, stack=stack, preview=preview, monitor=monitor)
@@ -131,7 +138,7 @@ def provision(
         return await pulumi.Output.from_input(kept[0]).future()
 
     try:
-        with warnings.catch_warnings():
+        with services, warnings.catch_warnings():
             # The SDKs warn of their own old names while they are imported, which happens at first use, in here.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="pulumi_.*")
             monitor.recorded.result = asyncio.run(run())
@@ -141,6 +148,14 @@ def provision(
     if monitor.problems:
         raise AssertionError(f"{len(monitor.problems)} wrong inputs:\n  " + "\n  ".join(monitor.problems))
     return monitor.recorded
+
+
+def _lead(services: ExitStack, cloud: SimulatedCloud) -> None:
+    """Run the simulated resource manager until the program ends, and lead the program to it."""
+    _, variables = services.enter_context(arm.serve(cloud))
+    services.callback(os.environ.update, {key: os.environ[key] for key in variables if key in os.environ})
+    services.callback(lambda: [os.environ.pop(key, None) for key in variables])
+    os.environ.update(variables)
 
 
 def _forget_loops() -> None:
@@ -161,13 +176,16 @@ class _Unused(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, preview: bool, answers: Mapping[str, Answer], world: computed.World) -> None:
+    def __init__(
+        self, preview: bool, answers: Mapping[str, Answer], world: computed.World, manager: Callable[[], None]
+    ) -> None:
         super().__init__(_Unused())
         self.recorded = Recorded()
         self.problems: list[str] = []
         self._preview = preview
         self._answers = answers
         self._world = world
+        self._manager = manager
         self._names: dict[str, str] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._transforms: list[Any] = []
@@ -186,6 +204,8 @@ class _Monitor(mocks.MockMonitor):
             found = {"urn": urn, "id": self._states[urn].get("id", ""), "state": self._states[urn]}
         else:
             self.recorded.invokes.append((request.tok, arguments))
+            if request.tok == "azure-native:authorization:getClientToken":
+                self._manager()
             answer = self._answers.get(request.tok)
             if answer is None:
                 found = computed.answer(request.tok, arguments, self._world)

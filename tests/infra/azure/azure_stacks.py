@@ -11,6 +11,8 @@ from infra.azure import target
 from infra.context import Context
 from skylift.stack import settings
 from skylift.stack.settings import Settings
+from tests.clouds import arm
+from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.mocks import Answer, Recorded, provision
 from tests.clouds.world import World
 
@@ -51,10 +53,29 @@ def context(kind: str, **more: Any) -> Context:
 _KNOWN: dict[str, Recorded] = {}
 
 
-def declared(kind: str, *, preview: bool = False, answers: dict[str, Answer] | None = None, **more: Any) -> Recorded:
+def account() -> SimulatedCloud:
+    """A subscription that has what the tests reference by its address."""
+    cloud = SimulatedCloud()
+    storage = f"{GROUP}/Microsoft.Storage/storageAccounts/theirs"
+    cloud.existing(arm.ACCOUNT, storage, {"location": "eastus"})
+    for name in ("models", "work"):
+        cloud.existing(arm.CONTAINER, f"{storage}/blobServices/default/containers/{name}", {})
+    cloud.existing(arm.REGISTRY, f"{GROUP}/Microsoft.ContainerRegistry/registries/ours", {"location": "eastus"})
+    return cloud
+
+
+def declared(
+    kind: str,
+    *,
+    preview: bool = False,
+    answers: dict[str, Answer] | None = None,
+    cloud: SimulatedCloud | None = None,
+    **more: Any,
+) -> Recorded:
     """What a stack of these settings declares. Known from before where nothing but the settings decides."""
     key = json.dumps([kind, preview, more], sort_keys=True)
-    if answers is None and key in _KNOWN:
+    is_known = answers is None and cloud is None
+    if is_known and key in _KNOWN:
         return _KNOWN[key]
     checked = plain(kind, **more)
     seen = provision(
@@ -63,9 +84,10 @@ def declared(kind: str, *, preview: bool = False, answers: dict[str, Answer] | N
         answers=answers,
         stack="lab",
         project="skylift",
+        cloud=cloud or account(),
     )
     gc.freeze()  # the SDK's classes are many: each collection after a run would look at all of them again
-    return seen if answers is not None else _KNOWN.setdefault(key, seen)
+    return _KNOWN.setdefault(key, seen) if is_known else seen
 
 
 def identity(name: str) -> str:

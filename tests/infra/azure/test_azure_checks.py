@@ -11,7 +11,7 @@ from skylift.errors import CredentialsError, ProvisionError, SettingsError, Skyl
 from tests.infra.azure.azure_stacks import ACCOUNT, GROUP, NETWORK, REGISTRY, declared, identity, plain, theirs
 
 OTHER = "99999999-9999-9999-9999-999999999999"
-CONFIG = "azure-native:authorization:getClientConfig"
+CONFIG, TOKEN = "azure-native:authorization:getClientConfig", "azure-native:authorization:getClientToken"
 SUBNETS = {"id": NETWORK, "subnets": [f"{NETWORK}/subnets/machines"]}
 
 
@@ -153,8 +153,9 @@ def test_a_name_that_is_too_long_names_what_to_shorten() -> None:
 
 
 def test_few_questions_are_asked() -> None:
-    seen = declared("azure-vm", registry=REGISTRY)
-    assert [token for token, _ in seen.invokes] == [CONFIG]
+    """One where nothing is referenced; a token beside it where the resource manager itself must be asked."""
+    assert [token for token, _ in declared("azure-vm").invokes] == [CONFIG]
+    assert [token for token, _ in declared("azure-vm", registry=REGISTRY).invokes] == [CONFIG, TOKEN]
 
 
 def test_an_image_that_the_stacks_identities_may_not_pull_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,6 @@ from tests.infra.azure.azure_stacks import (
     FULL,
     GROUP,
     NETWORK,
-    REGISTRY,
     context,
     declared,
     identity,
@@ -182,12 +181,6 @@ def test_what_is_referenced_is_not_made() -> None:
     assert promised.identities["training"] == identity("training")
     assert promised.place["subnets"] == f"{NETWORK}/subnets/machines"
     assert promised.place["training_client_id"] == "client-of-training"
-
-
-def test_a_registry_by_its_host_alone_gets_no_grants() -> None:
-    seen = declared("azure-vm", registry=REGISTRY)
-    assert seen.result.registry == REGISTRY
-    assert not [one for one in seen.of("RoleAssignment") if "registries" in one.inputs["scope"]]
 
 
 def test_secrets_are_named_and_empty_and_left_alone() -> None:
