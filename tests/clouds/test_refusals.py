@@ -168,8 +168,8 @@ def test_what_belongs_to_another_account_is_not_used(door: Door, target: str) ->
 
 
 def no_quota(door: Door) -> None:
-    """No accelerator may be had on AWS and Google."""
-    door.cloud.quota |= dict.fromkeys(("L-DB2E81BA", "L-3819A6DF"), 0.0)
+    """No accelerator may be had on any cloud."""
+    door.cloud.quota |= dict.fromkeys(("L-DB2E81BA", "L-3819A6DF", "Standard NCASv3_T4 Family"), 0.0)
     door.cloud.answers["gcp:cloudquota/getSQuotaInfo:getSQuotaInfo"] = lambda asked: {
         "id": "quota",
         **{key: asked[key] for key in ("parent", "service", "quotaId")},
@@ -184,7 +184,7 @@ def no_quota(door: Door) -> None:
     }
 
 
-@pytest.mark.parametrize("target", ["ec2", "gce"])
+@pytest.mark.parametrize("target", ["ec2", "gce", "azure-vm", "azureml"])
 def test_a_quota_of_zero_offers_the_cpu(door: Door, target: str) -> None:
     no_quota(door)
     door.write("quota", target, pools={"gpu": {"accelerator": "T4"}})
@@ -192,8 +192,8 @@ def test_a_quota_of_zero_offers_the_cpu(door: Door, target: str) -> None:
     refused(door, "quota", SettingsError, *says)
 
 
-def test_azure_tells_of_a_quota_of_zero_when_machines_are_made(door: Door) -> None:
-    """The provider has no question for it (infra/azure/checks.py), so this comes from the cloud itself; `up` then goes on."""
+def test_a_quota_that_is_used_up_is_told_when_machines_are_made(door: Door) -> None:
+    """Only a limit of zero is seen before; `up` then goes on."""
     image = f"ours.azurecr.io/skylift/serving@{DIGEST}"
     door.write("quota", "azure-vm", endpoints={"web": {"accelerator": "T4"}}, images={"serving": image}, disposable=True)  # fmt: skip
     door.cloud.fail("VirtualMachineScaleSet", error="quota")
