@@ -5,15 +5,18 @@ Google: who may read a part sees the names of the rest. docs/permissions.md is g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from infra.context import Context
+from infra.gcp import custom_roles as custom
 from infra.gcp import names
+from infra.gcp.custom_roles import merged, roles_of
 from infra.gcp.grants_runs import runs
-from infra.gcp.grants_up import up
+from infra.gcp.rights import up
 from infra.grants import Grant, Who
+
+__all__ = ["custom_roles", "document", "grants", "role_name", "roles_of", "roots"]
 
 READ = "roles/storage.objectViewer"
 LIST = "roles/storage.legacyBucketReader"
@@ -26,20 +29,16 @@ DELETE = ("storage.objects.delete",)
 def grants(context: Context) -> tuple[Grant, ...]:
     """Every right that the stack gives or needs. Pure: from the settings alone."""
     there = {*names.wanted(context), "up", "caller"}
-    given = (*_people(context), *_programs(context), *runs(context), *up(context))
-    return tuple(grant for grant in given if grant.who in there)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustomRole:
-    who: Who
-    permissions: tuple[str, ...]
+    given = tuple(grant for grant in (*_people(context), *_programs(context), *runs(context)) if grant.who in there)
+    return (*given, *up(context, given))
 
 
 def document(context: Context, who: Who) -> dict[str, Any]:
     """The rights of one identity: the custom roles to make, and the bindings of roles to resources."""
     mine = [grant for grant in grants(context) if grant.who == who]
-    made = custom_roles(context)
+    if who == "up":
+        mine = list(merged(mine))
+    made = custom.custom_roles(context, mine)
     bindings = [
         {"role": role, "resource": root} | ({"condition": dict(grant.condition)} if grant.condition else {})
         for grant in mine
@@ -47,43 +46,19 @@ def document(context: Context, who: Who) -> dict[str, Any]:
         for root in roots(grant)
     ]
     roles = [
-        {"name": role_name(context, one), "includedPermissions": list(role.permissions)}
+        {"name": f"{role.project}/roles/{one}", "includedPermissions": list(role.permissions)}
         for one, role in made.items()
-        if role.who == who
     ]
     return {"roles": roles, "bindings": bindings}
 
 
-def roles_of(context: Context, grant: Grant, made: Mapping[str, CustomRole]) -> tuple[str, ...]:
-    """The roles that make a grant: predefined ones, and the custom one that holds its permissions."""
-    roles = tuple(action for action in grant.actions if action.startswith("roles/"))
-    if not permissions(grant):
-        return roles
-    wanted = CustomRole(who=grant.who, permissions=permissions(grant))
-    return (*roles, role_name(context, next(one for one, role in made.items() if role == wanted)))
-
-
-def custom_roles(context: Context) -> dict[str, CustomRole]:
-    """The stack's custom roles by id. `_2` where one identity needs two roles of the same service."""
-    made: dict[str, CustomRole] = {}
-    for grant in grants(context):
-        if not permissions(grant):
-            continue
-        role = CustomRole(who=grant.who, permissions=permissions(grant))
-        plain = names.role_id(context, grant.who, role.permissions[0].partition(".")[0])
-        same = [other for one, other in made.items() if one.startswith(plain)]
-        if role not in same:
-            made[f"{plain}_{len(same) + 1}" if same else plain] = role
-    return made
+def custom_roles(context: Context) -> dict[str, custom.CustomRole]:
+    """The roles that the stack may have to make, by id."""
+    return custom.custom_roles(context, (grant for grant in grants(context) if grant.who != "up"))
 
 
 def role_name(context: Context, identifier: str) -> str:
     return f"{names.project(context)}/roles/{identifier}"
-
-
-def permissions(grant: Grant) -> tuple[str, ...]:
-    """Those of its actions that are no predefined role."""
-    return tuple(sorted(action for action in grant.actions if not action.startswith("roles/")))
 
 
 def roots(grant: Grant) -> tuple[str, ...]:
