@@ -4,16 +4,17 @@ Names of actions: https://learn.microsoft.com/azure/role-based-access-control/re
 Blob operations and the action each asks for: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
 Not checked against a cloud.
 
-Create-only is `blobs/add/action` without `blobs/write`: Put Blob makes a new blob and is refused where one is. Put Block and Put Block
-List ask for `write`, so what is created so is put in one request (5000 MiB at the most).
+Create-only is `blobs/add/action` without `blobs/write`: Put Blob makes a new blob and is refused where one is. Files that go up in parts
+need `write`; records.py tells which, and how records stay out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from infra.azure import grants_kinds
+from infra.azure import grants_kinds, records
 from infra.azure.names import KINDS, Kind, Names
 from infra.azure.roles import bundles
 from infra.context import Context
@@ -64,6 +65,12 @@ def _blobs(who: Who, what: str, actions: tuple[str, ...], names: Names, kind: Ki
     return Grant(who=who, what=what, actions=actions, on=on, data=True)
 
 
+def _files(who: Who, what: str, names: Names, *prefixes: str) -> Grant:
+    """Files of keep in parts, records left out."""
+    grant = _blobs(who, what, (WRITE,), names, "keep", *prefixes)
+    return replace(grant, condition={"StringNotLike": list(records.among(*prefixes))})
+
+
 def _endpoints(names: Names, part: str) -> tuple[str, ...]:
     return tuple(f"endpoints/{name}/{part}" for name in names.context.endpoints)
 
@@ -78,6 +85,7 @@ def _training_and_host(names: Names) -> Iterator[Grant]:
     new, change = (ADD,), (ADD, WRITE)
     yield _blobs("training", "read datasets, code and models", (READ,), names, "keep")
     yield _blobs("training", "write models and results once", new, names, "keep", "models/*", "runs/*")
+    yield _files("training", "write files of models in parts", names, records.MODELS)
     yield _blobs("training", "read checkpoints and whether its run is cancelled", (READ,), names, "work")
     yield _blobs(
         "training",
@@ -109,6 +117,7 @@ def _persons(names: Names) -> Iterator[Grant]:
             yield _blobs(who, f"read {kind}", (READ,), names, kind)
     asked = ("datasets/*", "code/*", "runs/*", "runs-index/*")
     yield _blobs("launcher", "write datasets, code and runs once", (ADD,), names, "keep", *asked)
+    yield _files("launcher", "write files of datasets and code in parts", names, records.DATASETS, records.CODE)
     yield _blobs("launcher", "start and cancel runs", (ADD, WRITE), names, "work", "live/*")
     yield _blobs("releaser", "write deployments once", (ADD,), names, "keep", *_endpoints(names, "deployments/*"))
     yield _blobs(

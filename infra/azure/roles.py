@@ -40,6 +40,7 @@ class Bundle:
 
     Args:
         paths: of each data action on blobs, the paths it is narrowed to; nothing where it holds for the whole container.
+        without: of each data action on blobs, paths among those that it does not hold for.
     """
 
     who: Who
@@ -48,6 +49,7 @@ class Bundle:
     actions: tuple[str, ...]
     data_actions: tuple[str, ...]
     paths: tuple[tuple[str, tuple[str, ...]], ...]
+    without: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def is_ours(self) -> bool:
@@ -61,7 +63,8 @@ class Bundle:
     @property
     def condition(self) -> str | None:
         """What narrows the assignment; None where nothing does."""
-        return " AND ".join(_clause(action, paths) for action, paths in self.paths) or None
+        without = dict(self.without)
+        return " AND ".join(_clause(action, paths, without.get(action, ())) for action, paths in self.paths) or None
 
     @property
     def kind(self) -> str:
@@ -176,10 +179,12 @@ def _scopes(grant: Grant) -> dict[str, list[str]]:
 
 def _bundle(who: Who, scope: str, pairs: Sequence[tuple[Grant, list[str]]]) -> Bundle:
     paths: dict[str, list[str] | None] = {}
+    without: dict[str, list[str]] = {}
     for grant, below in pairs:
         for action in grant.actions if grant.data else ():
             known = paths.setdefault(action, [])
             paths[action] = None if known is None or not below else [*known, *below]
+            without.setdefault(action, []).extend(grant.condition.get("StringNotLike", ()))
     return Bundle(
         who=who,
         scope=scope,
@@ -187,12 +192,15 @@ def _bundle(who: Who, scope: str, pairs: Sequence[tuple[Grant, list[str]]]) -> B
         actions=tuple(dict.fromkeys(action for grant, _ in pairs if not grant.data for action in grant.actions)),
         data_actions=tuple(paths),
         paths=tuple((action, tuple(dict.fromkeys(below))) for action, below in paths.items() if below),
+        without=tuple((action, tuple(dict.fromkeys(left))) for action, left in without.items() if left),
     )
 
 
-def _clause(action: str, paths: Sequence[str]) -> str:
+def _clause(action: str, paths: Sequence[str], without: Sequence[str]) -> str:
     """True for every other action, and for this one on these paths. A listing is known by its prefix instead of a path."""
     there = " OR ".join(f"{_PATH} StringLike '{path}'" for path in paths)
+    if without:
+        there = " AND ".join([f"({there})", *(f"{_PATH} StringNotLike '{path}'" for path in without)])
     if action != _READ:
         return f"(!(ActionMatches{{'{action}'}}) OR ({there}))"
     listed = " OR ".join(f"{_PREFIX} StringLike '{path}'" for path in paths)

@@ -76,7 +76,7 @@ def test_a_family_is_known_by_any_of_its_names(
 def test_who_may_not_ask_goes_on_with_a_note(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(arm.Arm, "answer", lambda *_: (403, {"error": {"message": "no right to look"}}))
-    more = {"pools": {"gpu": {"accelerator": "T4"}}, "registry": REGISTRY}
+    more: dict[str, Any] = {"pools": {"gpu": {"accelerator": "T4"}}, "registry": REGISTRY}
     seen = declared("azure-vm", cloud=without(T4), **more)
     assert "not looked at before anything is made: the quotas of accelerators (not allowed: no right" in caplog.text
     assert "skylift:registry: Azure did not tell where that is" in caplog.text
