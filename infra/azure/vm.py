@@ -92,9 +92,9 @@ class Machines(Component):
         return Served(url=made.url, access=self._access(endpoint), resource=made.id, settled=120.0)
 
     def _access(self, endpoint: str) -> Access:
-        """`direct` is also what is left for private endpoints without a Bastion host: from inside the network."""
-        is_public = self.context.endpoints[endpoint].exposure == "public"
-        return "bastion" if self.context.settings.network.bastion and not is_public else "direct"
+        if self.context.endpoints[endpoint].exposure == "public":
+            return "direct"
+        return "bastion" if self.context.settings.network.bastion else "network"
 
     def _variants(self, plan: PoolPlan) -> list[Variant]:
         if self.context.settings.images.training is None:
@@ -123,7 +123,7 @@ class Machines(Component):
 
     def _place(self) -> dict[str, pulumi.Input[str]]:
         reach = {
-            endpoint: "internet" if plan.exposure == "public" else self._access(endpoint).replace("direct", "network")
+            endpoint: "internet" if plan.exposure == "public" else self._access(endpoint)
             for endpoint, plan in self.context.endpoints.items()
         }
         place: dict[str, pulumi.Input[str]] = {f"reach_{endpoint}": way for endpoint, way in reach.items()}

@@ -128,6 +128,8 @@ def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) ->
 def _health(promised: EndpointOutput) -> str:
     if not promised.url:
         return "no image"
+    if promised.access == "network":
+        return "in its network"
     if promised.access != "direct":
         return f"by {promised.access}"
     parts = urlsplit(promised.url)

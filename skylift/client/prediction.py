@@ -68,6 +68,11 @@ def check_reach(name: str, address: EndpointOutput) -> None:
             f"endpoint {name!r} has no serving image yet, so nothing answers there",
             hint="set skylift:images.serving in the stack's file to an image by digest, then run `skylift up`",
         )
+    if address.access == "network":
+        raise UnreachableError(
+            f"endpoint {name!r} at {address.url} is reached only from inside the stack's network",
+            hint="call it from a machine in that network, or through a VPN or peering of yours; docs/targets.md shows the ways",
+        )
     if address.access != "direct":
         raise UnreachableError(
             f"endpoint {name!r} at {address.url} is reached by {address.access}, which this release does not open by itself",

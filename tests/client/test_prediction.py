@@ -222,5 +222,10 @@ class TestReach:
         with pytest.raises(UnreachableError, match="reached by ssm"):
             prediction.check_reach("default", EndpointOutput(url="http://10.64.0.9:8080", access="ssm"))
 
+    def test_one_that_only_its_network_reaches_says_from_where_to_call(self) -> None:
+        with pytest.raises(UnreachableError, match="only from inside the stack's network") as caught:
+            prediction.check_reach("default", EndpointOutput(url="http://10.64.0.9:8080", access="network"))
+        assert "VPN" in caught.value.hint
+
     def test_an_open_one_passes(self) -> None:
         prediction.check_reach("default", EndpointOutput(url="http://127.0.0.1:8501"))

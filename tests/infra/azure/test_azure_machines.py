@@ -111,7 +111,7 @@ def test_the_balancer_is_of_the_network_and_asks_for_readiness() -> None:
         ("Http", 8080, "/readyz")
     ]
     promised = seen.result.endpoints["default"]
-    assert (promised.url, promised.access) == ("http://10.64.0.20:8080", "direct")
+    assert (promised.url, promised.access) == ("http://10.64.0.20:8080", "network")
     assert seen.result.place["reach_default"] == "network"
 
 
