@@ -71,7 +71,8 @@ class Room(Protocol):
         """Every right that the stack gives or needs. Pure: from the settings alone."""
 
     def document(self, context: Context, who: Who) -> dict[str, Any]:
-        """The rights of one identity as the cloud's own document: an IAM policy, a custom role with bindings, a role definition."""
+        """The rights of one identity as the cloud's own document: an IAM policy, custom roles with bindings, role definitions. Of any
+        length: handover.py makes pieces of it that fit."""
 
 
 def room(cloud: str) -> Room:

@@ -1,7 +1,8 @@
 """Prints what somebody needs for a stack, as the cloud's own document: `python -P -m infra.permissions FILE STACK PERSON`.
 
 `skylift permissions` starts it. It imports no SDK: the grants are data (infra/grants.py), the same that the components make real.
-One JSON document on standard output: `document` to hand to the cloud, and `grants`, each with what it is for; or `error`.
+One JSON document on standard output: `documents` to hand to the cloud, as `files` with the `commands` that use them, and `grants`,
+each with what it is for; or `error`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import yaml
 
 from infra import grants, state_rights
 from infra.context import Context
+from infra.handover import handover
 from skylift.errors import InputError, SkyliftError
 from skylift.stack.settings import load
 
@@ -46,12 +48,24 @@ def permissions(path: Path, stack: str, person: str) -> dict[str, Any]:
         rights = state_rights.rights(context.account, settings.backend, _secrets_provider(path))
         found += rights
         document = state_rights.added(document, settings.cloud, rights)
+    handed = handover(settings.cloud, context.account, f"{context.base}-{person}", document)
     return {
         "cloud": settings.cloud,
         "who": who,
-        "document": document,
+        "documents": [{"name": name, "document": one} for name, one in handed.documents.items()],
+        "files": handed.files,
+        "commands": [*_by_name(person), *handed.commands],
         "grants": [asdict(grant) for grant in found],
     }
+
+
+def _by_name(person: str) -> list[str]:
+    """Of those whom the settings can name."""
+    if person == "up":
+        return []
+    return [
+        f"# Whoever stands in skylift:access.{person} gets this from `up` itself; these commands are for anybody else."
+    ]
 
 
 def _secrets_provider(path: Path) -> str | None:

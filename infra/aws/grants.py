@@ -27,7 +27,7 @@ def grants(context: Context) -> tuple[Grant, ...]:
 def document(context: Context, who: Who) -> dict[str, Any]:
     """The rights of one identity as an IAM policy, without those that policies of AWS' own bring.
 
-    AWS takes 10,240 characters for the inline policies of a role; `up` alone is longer and needs two policies.
+    AWS takes 10,240 characters for the inline policies of a role; `up` alone is longer, and handover.py splits it.
     """
     names = Names(context)
     statements = [_statement(index, grant) for index, grant in enumerate(_of(names, who))]

@@ -17,13 +17,18 @@ class Permissions:
 
     Args:
         who: the identity they stand for.
-        document: to hand to the cloud: an IAM policy, roles and bindings, or role definitions with scopes.
+        documents: each with its name, to hand to the cloud: IAM policies that each fit, roles and bindings, or role definitions with
+            scopes.
+        files: the same in the forms that the commands take, by name.
+        commands: what hands them over, for a shell.
         grants: each right with what it is for.
     """
 
     cloud: str
     who: str
-    document: dict[str, Any]
+    documents: list[dict[str, Any]]
+    files: dict[str, str]
+    commands: list[str]
     grants: list[dict[str, Any]]
 
 

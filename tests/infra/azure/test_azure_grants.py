@@ -26,8 +26,8 @@ def bundle(who: Who, scope: str, kind: str = "azure-vm") -> roles.Bundle:
     [
         ("launcher", {"datasets/*", "code/*", "runs/*", "runs-index/*"}),
         ("training", {"models/*", "runs/*"}),
-        ("approver", {"endpoints/default/approvals/*"}),
-        ("serving", {"endpoints/default/vetoes/*"}),
+        ("approver", {"endpoints/*/approvals/*"}),
+        ("serving", {"endpoints/*/vetoes/*"}),
     ],
 )
 def test_keep_is_create_only_but_for_the_pointer(who: Who, paths: set[str]) -> None:
@@ -69,7 +69,7 @@ def test_files_go_up_in_parts_and_records_stay_as_they_were_written(
     assert f"{BLOBS}/write" in found.data_actions
     assert all(allows(found.condition, "write", path) for path in files)
     assert all(allows(found.condition, "add/action", path) for path in (*files, *kept))
-    others = ("runs/1/run.json", "runs/1/result.json", "runs-index/1.json", "endpoints/default/current.json")
+    others = ("runs/1/run.json", "runs/1/result.json", "runs-index/1.json", "endpoints/*/current.json")
     others += ("endpoints/default/deployments/1.json", "endpoints/default/approvals/1.json")
     assert not any(allows(found.condition, "write", path) for path in (*kept, *others))
 
@@ -81,8 +81,8 @@ def test_nobody_else_writes_over_anything_in_keep(who: Who) -> None:
 
 def test_the_releaser_replaces_the_pointer_and_nothing_else() -> None:
     found = dict(bundle("releaser", "/containers/keep").paths)
-    assert found[f"{BLOBS}/write"] == ("endpoints/default/current.json",)
-    assert set(found[f"{BLOBS}/add/action"]) == {"endpoints/default/deployments/*", "endpoints/default/current.json"}
+    assert found[f"{BLOBS}/write"] == ("endpoints/*/current.json",)
+    assert set(found[f"{BLOBS}/add/action"]) == {"endpoints/*/deployments/*", "endpoints/*/current.json"}
 
 
 def test_only_the_custodian_deletes_in_keep() -> None:

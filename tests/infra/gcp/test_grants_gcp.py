@@ -141,7 +141,7 @@ def test_an_identity_that_is_no_service_account_is_refused() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.from_regex(r"[a-z][a-z0-9-]{0,34}[a-z0-9]", fullmatch=True))
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,32}[a-z0-9]", fullmatch=True))
 def test_names_fit_whatever_the_stack_is_called(stack: str) -> None:
     whole = context(stack=stack)
     for who in get_args(names.Identity):

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from infra.gcp import grants
 from tests.clouds.mocks import Resource
-from tests.infra.gcp.seen import RICH, key_of, machines, production, promised, vertex
-from tests.infra.gcp.stacks import IMAGES, PROJECT, context, up
+from tests.infra.gcp.seen import key_of, machines, production, promised, vertex
+from tests.infra.gcp.stacks import IMAGES, PROJECT, up
 
 
 def template(part: str) -> Resource:
@@ -235,54 +234,3 @@ def test_stacks_whose_things_are_called_oddly_get_names_that_google_takes() -> N
         secrets=["a.b_c"],
     )
     assert seen.of("RegionInstanceGroupManager")
-
-
-# who runs `up`
-
-MAKES = {
-    "gcp:storage/": "storage.admin",
-    "gcp:artifactregistry/": "artifactregistry.admin",
-    "gcp:kms/": "cloudkms.admin",
-    "gcp:serviceaccount/": "iam.serviceAccountAdmin",
-    "gcp:projects/iAMCustomRole": "iam.roleAdmin",
-    "gcp:projects/iAMMember": "resourcemanager.projectIamAdmin",
-    "gcp:projects/iAMAuditConfig": "resourcemanager.projectIamAdmin",
-    "gcp:projects/service": "serviceusage.serviceUsageAdmin",
-    "gcp:compute/firewall": "compute.securityAdmin",
-    "gcp:compute/regionSecurityPolicy": "compute.securityAdmin",
-    "gcp:compute/regionInstance": "compute.instanceAdmin.v1",
-    "gcp:compute/regionAutoscaler": "compute.instanceAdmin.v1",
-    "gcp:compute/network": "compute.networkAdmin",
-    "gcp:compute/subnetwork": "compute.networkAdmin",
-    "gcp:compute/router": "compute.networkAdmin",
-    "gcp:networkconnectivity/": "compute.networkAdmin",
-    "gcp:compute/": "compute.loadBalancerAdmin",
-    "gcp:secretmanager/": "secretmanager.admin",
-    "gcp:logging/": "logging.configWriter",
-    "gcp:monitoring/": "monitoring.editor",
-    "gcp:billing/": "billing.costsManager",
-    "gcp:cloudfunctionsv2/": "cloudfunctions.developer",
-    "gcp:cloudrunv2/serviceIamMember": "run.admin",
-    "gcp:cloudscheduler/": "cloudscheduler.admin",
-    "gcp:iap/": "iap.admin",
-    "gcp:vertex/aiEndpointIamMember": "aiplatform.admin",
-    "gcp:vertex/": "aiplatform.user",
-}
-"""The predefined role that makes each kind: https://cloud.google.com/iam/docs/roles-permissions. Not checked against a cloud."""
-
-
-@pytest.mark.parametrize(
-    ("seen", "more"),
-    [
-        (machines, RICH),
-        (vertex, {**RICH, "stage": "prod", "endpoints": {"default": {}, "inside": {"exposure": "private"}}}),
-    ],
-    ids=["gce", "vertex"],
-)
-def test_who_runs_up_may_make_all_that_is_declared(seen: Any, more: dict[str, Any]) -> None:
-    target = "gce" if seen is machines else "vertex"
-    held = {one["role"] for one in grants.document(context(target, **more), "up")["bindings"]}
-    for one in seen().resources:
-        if one.type.startswith("gcp:"):
-            needed = next(role for kind, role in MAKES.items() if one.type.startswith(kind))
-            assert f"roles/{needed}" in held, f"{one.type} needs {needed}"
