@@ -41,6 +41,8 @@ _KINDS = {
         "Microsoft.Insights/autoscaleSettings",
         "Microsoft.App/managedEnvironments",
         "Microsoft.App/jobs",
+        "Microsoft.Insights/dataCollectionRules",
+        "Microsoft.Insights/dataCollectionRuleAssociations",
     ),
     "cluster": (
         "Microsoft.ContainerService/managedClusters",

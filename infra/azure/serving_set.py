@@ -10,8 +10,8 @@ import pulumi_azure_native as azure
 
 from infra.azure.balancer import Balancer, BalancerArgs
 from infra.azure.identity import Identity
-from infra.azure.logs import Logs
 from infra.azure.machine import DISK_GIB, IMAGE, USER, is_fast, serving_script
+from infra.azure.machine_logs import agent, collect
 from infra.azure.names import Names
 from infra.azure.scaling import autoscale
 from infra.azure.sshkey import keyless
@@ -25,6 +25,7 @@ class ServingSetArgs:
     group: name of the resource group.
     subnet: of the machines, and of the load balancer unless the endpoint is public.
     identity: of the serving container and its machine.
+    rule: resource id of the rule that says what is collected of their logs.
     after: what must be there before a machine starts.
     """
 
@@ -33,7 +34,7 @@ class ServingSetArgs:
     group: pulumi.Input[str]
     subnet: pulumi.Output[str]
     identity: Identity
-    logs: Logs
+    rule: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
 
 
@@ -41,6 +42,8 @@ class ServingSet(Component):
     """Machines that answer, replaced a few at a time when their script or image changes, new ones first, and rolled back if those are not
     ready; one that is not ready for 30 minutes is made anew. How many there are is the autoscaler's to say, within the settings: `up`
     and drift look past it.
+
+    What the containers print goes to the stack's log workspace, by an agent on each machine (machine_logs.py).
 
     Costs its machines, each with a disk of 150 GiB (about 20 USD a month), and a load balancer (about 18 USD a month).
 
@@ -60,6 +63,7 @@ class ServingSet(Component):
             self.child(),
         )
         machines = self._set(balancer)
+        collect(f"{name}-collected", machines.id, args.rule, self.child(deleted_with=machines))
         autoscale(f"{name}-autoscaling", args.context, args.plan, args.group, machines.id, self.child())
         self.url, self.address, self.balancer, self.id = balancer.url, balancer.address, balancer.id, machines.id
         self.register_outputs({"url": self.url, "id": self.id})
@@ -132,6 +136,7 @@ class ServingSet(Component):
                 ),
             ),
             network_profile=self._network(balancer),
+            extension_profile=agent(self._args.identity.id),
             security_profile=azure.compute.SecurityProfileArgs(encryption_at_host=True),
             scheduled_events_profile=azure.compute.ScheduledEventsProfileArgs(
                 terminate_notification_profile=azure.compute.TerminateNotificationProfileArgs(

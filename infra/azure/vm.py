@@ -11,6 +11,7 @@ import pulumi
 from infra.azure.identity import Identities
 from infra.azure.logs import Logs
 from infra.azure.machine import serving_script, training_script
+from infra.azure.machine_logs import MachineLogs, MachineLogsArgs
 from infra.azure.network import Network
 from infra.azure.serving_set import ServingSet, ServingSetArgs
 from infra.azure.templates import Body, body
@@ -68,6 +69,10 @@ class Machines(Component):
                 names = ", ".join(context.endpoints)
                 pulumi.log.warn(f"endpoints left out until skylift:images.serving names an image: {names}", self)
             return {}
+        if not context.endpoints:
+            return {}
+        collected = MachineLogsArgs(context=context, group=args.group, logs=args.logs.workspace)
+        rule = MachineLogs(f"{self._name}-logs", collected, self.child()).rule
         return {
             endpoint: ServingSet(
                 f"{self._name}-{endpoint}",
@@ -77,7 +82,7 @@ class Machines(Component):
                     group=args.group,
                     subnet=args.network.subnets[0],
                     identity=args.identities.of["serving"],
-                    logs=args.logs,
+                    rule=rule,
                     after=args.after,
                 ),
                 self.child(),

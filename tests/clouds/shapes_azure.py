@@ -92,6 +92,8 @@ def path(facts: Facts) -> str:
         return f"{facts.get('scope')}/providers/Microsoft.Consumption/budgets/{facts.name}"
     if kind == "monitor:DiagnosticSetting":
         return f"{facts.get('resourceUri')}/providers/Microsoft.Insights/diagnosticSettings/{facts.name}"
+    if kind == "monitor:DataCollectionRuleAssociation":
+        return f"{facts.get('resourceUri')}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{facts.name}"
     last = facts.get("version") if kind.endswith("Version") else facts.name
     return f"{group}/providers/{_collection(facts)}/{last}"
 

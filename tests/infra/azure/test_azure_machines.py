@@ -187,3 +187,28 @@ def test_the_reaper_has_its_source_along_and_runs_it() -> None:
     assert "KeyError: 'IDENTITY_ENDPOINT'" in ended.stderr
     assert len(told["SKYLIFT_REAPER"]) < 32_000
     assert reaper.archive({"reaper/a.py": "1"}) == reaper.archive({"reaper/a.py": "1"})
+
+
+def test_what_serving_machines_print_goes_to_the_stacks_logs() -> None:
+    """The agent signs in as the machine; without a rule that is bound to its scale set it would send nothing."""
+    seen = running()
+    profile = seen.one("VirtualMachineScaleSet").inputs["virtualMachineProfile"]
+    (extension,) = profile["extensionProfile"]["extensions"]
+    assert (extension["publisher"], extension["type"]) == ("Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent")
+    chosen = extension["settings"]["authentication"]["managedIdentity"]
+    assert (chosen["identifier-name"], extension["suppressFailures"]) == ("mi_res_id", True)
+    assert chosen["identifier-value"] in seen.one("VirtualMachineScaleSet").inputs["identity"]["userAssignedIdentities"]
+    bound = seen.one("DataCollectionRuleAssociation").inputs
+    name = seen.one("VirtualMachineScaleSet").inputs["vmScaleSetName"]
+    assert bound["resourceUri"].endswith(f"/virtualMachineScaleSets/{name}")
+    rule = seen.one("DataCollectionRule")
+    assert bound["dataCollectionRuleId"].endswith(f"/{rule.inputs['dataCollectionRuleName']}")
+    (target,) = rule.inputs["destinations"]["logAnalytics"]
+    workspace = seen.one("azure-native:operationalinsights:Workspace").inputs["workspaceName"]
+    assert target["workspaceResourceId"].endswith(f"/{workspace}")
+    (source,) = rule.inputs["dataSources"]["syslog"]
+    assert "daemon" in source["facilityNames"] and "Info" in source["logLevels"]
+
+
+def test_without_endpoints_no_rule_is_made() -> None:
+    assert not declared("azure-vm", images=IMAGES, registry=REGISTRY, endpoints={}).of("DataCollectionRule")
