@@ -69,6 +69,9 @@ _THROTTLED = re.compile(
     r"Throttling|Rate exceeded|rateLimitExceeded|RATE_LIMIT_EXCEEDED|TooManyRequests|RequestLimitExceeded"
 )
 _ELSEWHERE = re.compile(r"SubscriptionNotFound|InvalidSubscriptionId|InvalidAuthenticationTokenTenant|CONSUMER_INVALID")
+_IN_USE = re.compile(r"resourceInUseByAnotherResource|is already being used by '")
+_SOFT_VAULT = re.compile(r"already exists in deleted state|vault .{0,80}recently deleted but not purged")
+_SOFT_WORKSPACE = re.compile(r"Soft-deleted workspace exists")
 _REPLACED = re.compile(r"unable to replace resource \"?(\S+?)\"? as it is currently marked for protection")
 _PROTECTED = re.compile(r"(?:cannot be deleted|refusing to delete).{0,200}?protect", re.DOTALL)
 
@@ -90,10 +93,19 @@ def cloud_failure(text: str, stack: str) -> SkyliftError | None:
         return replaced(stack, _resource(text))
     if _PROTECTED.search(text):
         return protected(stack, _resource(text))
+    if _SOFT_VAULT.search(text) or _SOFT_WORKSPACE.search(text):
+        return _held_softly(stack, text, details)
     if _QUOTA.search(text):
         return QuotaError(
             f"the account's quota does not allow it: {_short(text)}",
             hint="raise the quota that is named, choose another region, or set `accelerator: cpu`; then `skylift up` goes on",
+            details=details,
+        )
+    if _IN_USE.search(text):
+        return ConflictError(
+            f"something that is to go is still in use: {_short(text)}",
+            hint="most often a run that is at work holds its template. All else is done: when the run has ended "
+            f"(`skylift runs -s {stack}`), `skylift up {stack}` takes away what is left",
             details=details,
         )
     if _CAPACITY.search(text):
@@ -115,6 +127,24 @@ def cloud_failure(text: str, stack: str) -> SkyliftError | None:
             details=details,
         )
     return None
+
+
+def _held_softly(stack: str, text: str, details: dict[str, str]) -> ConflictError:
+    """Azure keeps what was deleted, and its name with it, for days: of vaults what the vault says, of workspaces 14."""
+    if _SOFT_VAULT.search(text):
+        return ConflictError(
+            f"a deleted key vault still holds its name: {_short(text)}",
+            hint="`az keyvault list-deleted` names it, `az keyvault purge --name NAME` lets the name go, then `skylift up` goes on; a vault "
+            "with purge protection (that of `encryption_key: stack`) cannot be purged: wait out its retention, or set another "
+            "`skylift:name_prefix`",
+            details=details,
+        )
+    return ConflictError(
+        f"a deleted Azure ML workspace still holds its name: {_short(text)}",
+        hint="`az ml workspace delete --permanently-delete --name NAME --resource-group GROUP` lets the name go (Azure Portal, Azure Machine "
+        f"Learning, Recently deleted, names it), then `skylift up {stack}` goes on",
+        details=details,
+    )
 
 
 def protected(stack: str, resource: str = "") -> ConflictError:

@@ -19,9 +19,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from skylift.engine import failures, locks
+from skylift.engine.drift import mendable
 from skylift.engine.environment import environment, state_file, state_folder
 from skylift.engine.events import EventLog, OnEvent, Summary
 from skylift.engine.find import Tool
@@ -86,11 +87,13 @@ class Engine:
         return self._operate("preview", ["preview"], on_event)
 
     def refresh(self, on_event: OnEvent | None = None, *, preview_only: bool = False) -> Summary:
-        """Compare state with what exists, and write the difference into state unless `preview_only`."""
+        """Compare state with what exists, and write the difference into state unless `preview_only`. Sizes that autoscalers and
+        launchers set are no difference."""
         if not self.exists():
             return Summary()
         how = ["--preview-only"] if preview_only else ["--yes", "--skip-preview"]
-        return self._operate("refresh", ["refresh", *how], on_event)
+        found = self._operate("refresh", ["refresh", *how], on_event)
+        return mendable(found, self._exported()) if found.steps else found
 
     def destroy(self, on_event: OnEvent | None = None, *, compute_only: bool = False) -> Summary:
         """Remove everything the stack made; its own buckets' contents only if the stack is disposable. See also delete_data.
@@ -107,15 +110,17 @@ class Engine:
         """Type and name of everything that stands in state, without components and providers."""
         if not self.exists():
             return []
+        return [
+            (one["type"], one["urn"].rpartition("::")[2])
+            for one in self._exported()
+            if one.get("custom") and not one["type"].startswith("pulumi:providers:")
+        ]
+
+    def _exported(self) -> list[dict[str, Any]]:
         done = self._plain(["stack", "export", "--stack", self.stack])
         if done.returncode != 0:
             raise failures.failure(self.stack, "export", [], done.stderr, "")
-        found = json.loads(done.stdout)["deployment"].get("resources") or []
-        return [
-            (one["type"], one["urn"].rpartition("::")[2])
-            for one in found
-            if one.get("custom") and not one["type"].startswith("pulumi:providers:")
-        ]
+        return list(json.loads(done.stdout)["deployment"].get("resources") or [])
 
     # looking
 
