@@ -33,9 +33,9 @@ class VaultArgs:
 class Vault(Component):
     """A vault that knows rights by role only, behind a firewall that lets in the stack's subnets and the listed ranges.
 
-    Deleted entries can be had back for 90 days, and nobody can purge them before, unless the stack is disposable: then a destroyed
-    stack's vault can be purged, and its name used again, after `az keyvault purge --name NAME`. Costs by use: 0.03 USD for each
-    10 000 operations.
+    Deleted entries can be had back for 90 days, and nobody can purge them before. Where the stack is made disposable it is 7 days, and
+    the name of a destroyed stack's vault can be used again after `az keyvault purge --name NAME`; not so with `encryption_key: stack`,
+    whose vault cannot be purged. Costs by use: 0.03 USD for each 10 000 operations.
     """
 
     def __init__(self, name: str, args: VaultArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -53,7 +53,7 @@ class Vault(Component):
                 sku=azure.keyvault.SkuArgs(family="A", name=azure.keyvault.SkuName.STANDARD),
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
-                soft_delete_retention_in_days=90 if purge_protected else 7,
+                soft_delete_retention_in_days=90 if context.keeps_data else 7,
                 enable_purge_protection=purge_protected,
                 enabled_for_deployment=False,
                 enabled_for_disk_encryption=False,
@@ -62,7 +62,8 @@ class Vault(Component):
                 network_acls=vault_rules(context, args.subnets),
             ),
             tags=context.tags,
-            opts=self.lasting(),
+            # Azure lets nobody change the days of a vault that is there, as a stack that becomes disposable would.
+            opts=self.lasting(ignore_changes=["properties.softDeleteRetentionInDays"]),
         )
         azure.monitor.DiagnosticSetting(
             f"{name}-audit",

@@ -134,15 +134,15 @@ def _held_softly(stack: str, text: str, details: dict[str, str]) -> ConflictErro
     if _SOFT_VAULT.search(text):
         return ConflictError(
             f"a deleted key vault still holds its name: {_short(text)}",
-            hint="`az keyvault list-deleted` names it, `az keyvault purge --name NAME` lets the name go, then `skylift up` goes on; a vault "
-            "with purge protection (that of `encryption_key: stack`) cannot be purged: wait out its retention, or set another "
+            hint="`az keyvault list-deleted` names it, `az keyvault purge --name NAME` lets the name go, then `skylift up` goes on; "
+            "a vault with purge protection (that of `encryption_key: stack`) cannot be purged: wait out its retention, or set another "
             "`skylift:name_prefix`",
             details=details,
         )
     return ConflictError(
         f"a deleted Azure ML workspace still holds its name: {_short(text)}",
-        hint="`az ml workspace delete --permanently-delete --name NAME --resource-group GROUP` lets the name go (Azure Portal, Azure Machine "
-        f"Learning, Recently deleted, names it), then `skylift up {stack}` goes on",
+        hint="`az ml workspace delete --permanently-delete --name NAME --resource-group GROUP` lets the name go (the portal's list "
+        f"of recently deleted workspaces names both), then `skylift up {stack}` goes on",
         details=details,
     )
 

@@ -40,6 +40,17 @@ SAID = [
         QuotaError,
         "accelerator: cpu",
     ),
+    (
+        'Status=409 Code="ConflictError" Message="A vault with the same name already exists in deleted state. You need to either recover '
+        'or purge existing key vault."',
+        ConflictError,
+        "az keyvault purge --name",
+    ),
+    (
+        "Soft-deleted workspace exists. Please purge or recover it. https://aka.ms/wsoftdelete (Code:BadRequest)",
+        ConflictError,
+        "az ml workspace delete --permanently-delete",
+    ),
     ("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS: The zone does not have enough resources", CapacityError, "zones"),
     ("InsufficientInstanceCapacity: We currently do not have sufficient p5.48xlarge capacity", CapacityError, "zones"),
     ('Code="SkuNotAvailable" Message="The requested VM size is currently not available"', CapacityError, "machines"),

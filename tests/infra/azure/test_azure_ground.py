@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.clouds import wheels
@@ -214,3 +216,16 @@ def test_outputs_are_the_contract_and_hold_no_secret(kind: str) -> None:
     assert set(seen.result.endpoints) == {"default", "fast"} and set(seen.result.pools) == {"default", "gpu"}
     assert seen.result.endpoints["default"].url.startswith("http")
     assert all(not one.secrets for one in seen.resources)
+
+
+@pytest.mark.parametrize(
+    ("more", "days", "protected"),
+    [({}, 90, True), ({"disposable": True}, 7, None), ({"disposable": True, "encryption_key": "stack"}, 7, True)],
+)
+def test_a_vaults_name_is_held_no_longer_than_its_data_are_worth(
+    more: dict[str, Any], days: int, protected: bool | None
+) -> None:
+    vault = declared("azure-vm", secrets=["wandb"], **more).one("azure-native:keyvault:Vault")
+    properties = vault.inputs["properties"]
+    assert (properties["softDeleteRetentionInDays"], properties.get("enablePurgeProtection")) == (days, protected)
+    assert vault.ignore_changes == ("properties.softDeleteRetentionInDays",), "Azure refuses to change it"
