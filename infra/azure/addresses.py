@@ -1,4 +1,5 @@
-"""Resource ids of what the settings name by its address: buckets (`az://account/container`) and the registry (`ours.azurecr.io`).
+"""Resource ids of what the settings name by its address: buckets (`az://account/container`), the registry (`ours.azurecr.io`) and the key
+(`https://ours.vault.azure.net/keys/data`).
 
 An address tells neither subscription nor resource group, so the subscription's accounts and registries are listed. With its id a thing
 can be looked at in a preview and rights can be given on it.
@@ -12,10 +13,11 @@ from typing import Any
 import pulumi
 
 from infra.azure.asking import Answers
-from infra.azure.names import KINDS, Kind, Names
+from infra.azure.names import KINDS, Kind, Names, is_key_url, vault_and_name
 from infra.context import Context
 
 _STORAGE = ("Microsoft.Storage/storageAccounts", "2023-05-01")
+_VAULTS = ("Microsoft.KeyVault/vaults", "2023-07-01")
 _REGISTRIES = ("Microsoft.ContainerRegistry/registries", "2023-07-01")
 
 
@@ -46,6 +48,8 @@ def locate(context: Context, answers: Answers) -> Located:
         registries = answers.listed(path, _REGISTRIES[1], "the container registries")
         if registries is not None:
             _registry(context, found, names, registries)
+    if is_key_url(context.encryption_key):
+        _key(context, answers, found)
     return found
 
 
@@ -91,6 +95,26 @@ def _registry(context: Context, found: Located, names: Names, registries: list[d
             "is billed, unless it is replicated there"
         )
     found.ids[names.registry_scope] = str(there["id"])
+
+
+def _key(context: Context, answers: Answers, found: Located) -> None:
+    """Rights on a key are given by its id, so one that cannot be looked up cannot be used."""
+    url = context.encryption_key
+    vault, key = vault_and_name(url)
+    path = f"/subscriptions/{context.account}/providers/{_VAULTS[0]}"
+    listed = answers.listed(path, _VAULTS[1], "the key vaults")
+    there = next((one for one in listed or () if str(one.get("name", "")).lower() == vault), None)
+    if there is not None:
+        found.ids[url] = f"{there['id']}/keys/{key}"
+    elif listed is None:
+        found.mistakes.append(
+            f"skylift:encryption_key = {url!r}: Azure did not tell where that vault is; give the key's resource id, /subscriptions/…"
+        )
+    else:
+        found.mistakes.append(
+            f"skylift:encryption_key = {url!r}: subscription {context.account} has no key vault {vault!r}; name a key of one of its own "
+            "(`az keyvault list --output table`), or `stack`, and one is made"
+        )
 
 
 def _host(registry: dict[str, Any]) -> str:

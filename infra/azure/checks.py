@@ -25,7 +25,7 @@ class Facts:
 
     Args:
         tenant: of the subscription.
-        ids: resource ids of buckets and registry that the settings name by their address.
+        ids: resource ids of buckets, registry and key that the settings name by their address.
     """
 
     tenant: str
@@ -45,7 +45,7 @@ def check(context: Context, provider: azure.Provider) -> Facts:
     answers = Answers(pulumi.InvokeOptions(provider=provider))
     tenant = answers.tenant(context)
     located = addresses.locate(context, answers)
-    found = [*references.mistakes(context, answers), *located.mistakes, *quotas.mistakes(context, answers)]
+    found = [*references.mistakes(context, answers, located.ids), *located.mistakes, *quotas.mistakes(context, answers)]
     if found:
         raise _wrong(context, found)
     _warn(context, located.ids)

@@ -16,7 +16,7 @@ from typing import Any
 
 from infra.azure import grants_kinds, records
 from infra.azure.names import KINDS, Kind, Names
-from infra.azure.roles import bundles
+from infra.azure.roles import CONNECTION_APPROVER, CRYPTO_SERVICE_USER, bundles
 from infra.context import Context
 from infra.grants import Grant, Who
 
@@ -30,7 +30,7 @@ SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"  # noqa: S105 the 
 def grants(context: Context) -> tuple[Grant, ...]:
     """Every right that the stack gives or needs."""
     names = Names(context)
-    found = (*_buckets(names), *_pulls(names), *_secrets(names), *grants_kinds.of(names))
+    found = (*_buckets(names), *_pulls(names), *_secrets(names), *_services(names), *grants_kinds.of(names))
     return tuple(grant for grant in found if grant.who not in _absent(names))
 
 
@@ -140,6 +140,27 @@ def _pulls(names: Names) -> Iterator[Grant]:
     }
     for who in pulling[names.context.settings.kind]:
         yield Grant(who=who, what="pull images", actions=(PULL,), on=(names.registry_scope,))
+
+
+def _services(names: Names) -> Iterator[Grant]:
+    """What key.py and workspace.py grant themselves, for their identities are none of the runtime's."""
+    settings = names.context.settings
+    if names.key_id is not None:
+        yield Grant(
+            who="encryption",
+            what="use the key for what storage, registry and disks keep",
+            actions=(CRYPTO_SERVICE_USER,),
+            on=(names.key_id,),
+            data=True,
+        )
+    if settings.kind == "managed" and settings.workspace is None and settings.buckets.keep is None:
+        yield Grant(
+            who="workspace",
+            what="connect its network to keep",
+            actions=(CONNECTION_APPROVER,),
+            on=(names.account_id("keep"),),
+            data=True,
+        )
 
 
 def _secrets(names: Names) -> Iterator[Grant]:

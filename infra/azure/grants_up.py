@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.azure.names import KINDS, Names
+from infra.azure.names import KINDS, Names, is_key_url
 from infra.azure.roles import CLUSTER_ADMIN
 from infra.grants import Grant
 
@@ -99,6 +99,8 @@ def _looking(names: Names) -> Iterator[Grant]:
         listed += [f"{_STORAGE[0]}/read", f"{_STORAGE[1]}/read"]
     if names.context.settings.registry is not None and names.registry_id is None:
         listed.append("Microsoft.ContainerRegistry/registries/read")
+    if is_key_url(names.context.encryption_key):
+        listed.append("Microsoft.KeyVault/vaults/read")
     if listed:
         wide = "an address tells neither resource group nor subscription"
         what = "look up what the settings name by its address"
@@ -106,9 +108,10 @@ def _looking(names: Names) -> Iterator[Grant]:
 
 
 def _referenced(names: Names) -> tuple[str, ...]:
-    """Buckets and registry of the user's, on which identities of the stack get rights."""
+    """Buckets, registry and key of the user's, on which identities of the stack get rights."""
     given = [url for kind in KINDS if (url := names.bucket_given(kind)) is not None]
-    return (*given, *([names.registry_scope] if names.context.settings.registry is not None else []))
+    given += [names.registry_scope] if names.context.settings.registry is not None else []
+    return (*given, *([names.key_id] if names.key_id and names.context.encryption_key != "stack" else []))
 
 
 def _inside(names: Names) -> Iterator[Grant]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_azure_native as azure
 
 from infra.azure.names import Names, part, stable_id, vault_and_name
-from infra.azure.roles import CRYPTO_SERVICE_USER
+from infra.azure.roles import CRYPTO_SERVICE_USER, role_id
 from infra.azure.vault import Vault
 from infra.component import Component
 from infra.context import Context
@@ -19,11 +20,13 @@ class KeyArgs:
     """Args:
     group: name of the resource group.
     vault: the stack's; None where its key is not in it.
+    ids: resource ids of what the settings name by its address.
     """
 
     context: Context
     group: pulumi.Input[str]
     vault: Vault | None
+    ids: Mapping[str, str]
 
 
 class Key(Component):
@@ -42,7 +45,7 @@ class Key(Component):
     def __init__(self, name: str, args: KeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         context, names = args.context, Names(args.context)
-        scope = names.key_id or ""
+        scope = args.ids.get(names.key_id or "", names.key_id or "")
         vault, self.key = vault_and_name(scope)
         self.vault_uri = f"https://{vault}.vault.azure.net/"
         self.url = f"{self.vault_uri}keys/{self.key}"
@@ -74,7 +77,7 @@ class Key(Component):
             f"{name}-use",
             role_assignment_name=stable_id(scope, context.base, "encryption"),
             scope=scope,
-            role_definition_id=f"{names.subscription}/providers/Microsoft.Authorization/roleDefinitions/{CRYPTO_SERVICE_USER}",
+            role_definition_id=role_id(names, CRYPTO_SERVICE_USER),
             principal_id=identity.principal_id,
             principal_type="ServicePrincipal",
             opts=self.lasting(depends_on=after),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from infra.azure.names import Names, vault_and_name
+from infra.azure.names import Names, is_key_url, vault_and_name
 from infra.context import Context
 
 GRID_ONLY = re.compile(r"Standard_NV\d+ads_A10_v5")
@@ -64,8 +64,16 @@ def _references(context: Context) -> Iterator[str]:
     ]
     if settings.kind == "cluster":
         given.append(("cluster.name", settings.cluster.name))
-    if context.encryption_key not in ("provider", "stack"):
-        given.append(("encryption_key", context.encryption_key))
+    chosen = context.encryption_key
+    if (
+        chosen not in ("provider", "stack")
+        and not is_key_url(chosen)
+        and not (_ID.fullmatch(chosen) and all(vault_and_name(chosen)))
+    ):
+        yield (
+            f"skylift:encryption_key = {chosen!r} must be `provider`, `stack`, or a key of yours: https://VAULT.vault.azure.net/keys/NAME, "
+            "or its resource id, /subscriptions/…/vaults/VAULT/keys/NAME"
+        )
     for key, value in given:
         if value is not None and not _ID.fullmatch(value):
             yield f"skylift:{key} = {value!r} {BLOCK}: `az resource show --query id` prints it"

@@ -116,7 +116,7 @@ class Names:
 
     @property
     def key_id(self) -> str | None:
-        """Resource id of the encryption key; None with the provider's own."""
+        """Resource id of the encryption key, or its URL where the settings give that; None with the provider's own."""
         key = self.context.encryption_key
         if key == "provider":
             return None
@@ -216,6 +216,11 @@ def vault_and_name(secret: str) -> tuple[str, str]:
         return url[1], url[2]
     path = re.fullmatch(r"/subscriptions/.+/vaults/([A-Za-z0-9-]+)/(?:secrets|keys)/([\w-]+)", secret)
     return (path[1], path[2]) if path else ("", "")
+
+
+def is_key_url(text: str) -> bool:
+    """Whether it names a key by its URL, with or without a version."""
+    return re.fullmatch(r"https://[a-z0-9-]+\.vault\.azure\.net/keys/[\w-]+(/\w*)?", text) is not None
 
 
 def last(resource_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -13,8 +13,12 @@ from infra.azure.names import Names, last, part
 from infra.context import Context
 
 
-def mistakes(context: Context, answers: Answers) -> list[str]:
-    """Each as one sentence with setting, value and what would work."""
+def mistakes(context: Context, answers: Answers, ids: Mapping[str, str]) -> list[str]:
+    """Each as one sentence with setting, value and what would work.
+
+    Args:
+        ids: resource ids of what the settings name by its address.
+    """
     settings, names = context.settings, Names(context)
     found = [*_subscriptions(context)]
     if found:
@@ -27,8 +31,9 @@ def mistakes(context: Context, answers: Answers) -> list[str]:
         found += _one(context, answers, "workspace", settings.workspace, "an Azure ML workspace", _workspace)
     if settings.kind == "cluster" and settings.cluster.name is not None:
         found += _one(context, answers, "cluster.name", settings.cluster.name, "an AKS cluster", _cluster)
-    if context.encryption_key not in ("provider", "stack"):
-        found += _one(context, answers, "encryption_key", context.encryption_key, "a key", _key)
+    key = ids.get(context.encryption_key, context.encryption_key)
+    if key.startswith("/subscriptions/"):
+        found += _one(context, answers, "encryption_key", key, "a key", _key)
     for who in names.runtime:
         given = names.identity_given(who)
         if given is not None:

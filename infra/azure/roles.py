@@ -19,14 +19,18 @@ _PREFIX = "@Request[Microsoft.Storage/storageAccounts/blobServices/containers/bl
 
 CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
 """Stands for its own rights: everything inside of a cluster."""
+CRYPTO_SERVICE_USER = "Key Vault Crypto Service Encryption User"
+"""Stands for its own rights: get, wrap and unwrap, what a service needs of a key that it encrypts with."""
+CONNECTION_APPROVER = "Azure AI Enterprise Network Connection Approver"
+"""Stands for its own rights: approve private endpoints on what a managed network connects to."""
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BUILT_IN: Mapping[tuple[str, ...], str] = {
     ("Microsoft.ContainerRegistry/registries/pull/read",): "7f951dda-4ed3-4680-a7ca-43fe172d538d",  # AcrPull
     (CLUSTER_ADMIN,): "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b",
+    (CRYPTO_SERVICE_USER,): "e147488a-f6f5-4113-8e2d-b22465e65bf6",
+    (CONNECTION_APPROVER,): "b556d68e-0be0-4f35-a333-ad7ee1ce17ea",
 }
-CRYPTO_SERVICE_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
-"""Key Vault Crypto Service Encryption User: get, wrap and unwrap, what a service needs of a key that it encrypts with."""
 
 
 def role_id(names: Names, name: str) -> str:

@@ -65,7 +65,7 @@ def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
             opts,
         )
     if context.encryption_key != "provider":
-        key = Key("key", KeyArgs(context=context, group=group, vault=vault), opts)
+        key = Key("key", KeyArgs(context=context, group=group, vault=vault, ids=facts.ids), opts)
     storage = Storage(
         "storage", StorageArgs(context=context, group=group, key=key, subnets=subnets, logs=logs.workspace), opts
     )

@@ -10,12 +10,12 @@ import pulumi_azure_native as azure
 from infra.azure.computed import after
 from infra.azure.key import Key
 from infra.azure.names import Names, last, part, stable_id
+from infra.azure.roles import CONNECTION_APPROVER, role_id
 from infra.azure.storage import Storage
 from infra.component import Component
 from infra.context import Context
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/ai-machine-learning
-CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
 
 EVENTS = ("AmlComputeJobEvent", "AmlRunStatusChangedEvent")
 
@@ -135,7 +135,7 @@ class Workspace(Component):
             f"{self._name}-connect",
             role_assignment_name=stable_id(scope, self.context.base, "workspace"),
             scope=scope,
-            role_definition_id=f"{self._names.subscription}/providers/Microsoft.Authorization/roleDefinitions/{CONNECTION_APPROVER}",
+            role_definition_id=role_id(self._names, CONNECTION_APPROVER),
             principal_id=principal,
             principal_type="ServicePrincipal",
             opts=self.child(depends_on=[keep.account]),

@@ -17,6 +17,11 @@ from tests.clouds.cloud import SimulatedCloud
 TOKEN = "simulated-token"
 ACCOUNT, CONTAINER = "azure-native:storage:StorageAccount", "azure-native:storage:BlobContainer"
 REGISTRY = "azure-native:containerregistry:Registry"
+LISTED = {
+    "Microsoft.Storage/storageAccounts": ACCOUNT,
+    "Microsoft.ContainerRegistry/registries": REGISTRY,
+    "Microsoft.KeyVault/vaults": "azure-native:keyvault:Vault",
+}
 
 
 class Arm:
@@ -53,9 +58,8 @@ class Arm:
         root = f"/subscriptions/{self.cloud.world.subscription}/providers/"
         if path.startswith(root) and path.endswith("/usages"):
             return self._usages("managed" if "MachineLearning" in path else "vm")
-        lists = {"Microsoft.Storage/storageAccounts": ACCOUNT, "Microsoft.ContainerRegistry/registries": REGISTRY}
-        if path.removeprefix(root) in lists:
-            return [self._shown(one) for one in self.cloud.of(lists[path.removeprefix(root)])]
+        if path.removeprefix(root) in LISTED:
+            return [self._shown(one) for one in self.cloud.of(LISTED[path.removeprefix(root)])]
         return next((self._shown(one) for one in self.cloud.of(CONTAINER) if one.id == path), None)
 
     def _usages(self, service: str) -> list[dict[str, Any]]:

@@ -61,6 +61,7 @@ def account() -> SimulatedCloud:
     for name in ("models", "work"):
         cloud.existing(arm.CONTAINER, f"{storage}/blobServices/default/containers/{name}", {})
     cloud.existing(arm.REGISTRY, f"{GROUP}/Microsoft.ContainerRegistry/registries/ours", {"location": "eastus"})
+    cloud.existing("azure-native:keyvault:Vault", f"{GROUP}/Microsoft.KeyVault/vaults/theirs", {"location": "eastus"})
     return cloud
 
 

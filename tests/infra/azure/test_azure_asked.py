@@ -12,7 +12,7 @@ from infra.azure.grants import grants
 from skylift.errors import SettingsError
 from tests.clouds import arm
 from tests.clouds.cloud import SimulatedCloud
-from tests.infra.azure.azure_stacks import GROUP, REGISTRY, account, context, declared
+from tests.infra.azure.azure_stacks import GROUP, REGISTRY, account, context, declared, theirs
 
 T4 = "Standard NCASv3_T4 Family"
 STORAGE = f"{GROUP}/Microsoft.Storage/storageAccounts/theirs/blobServices/default/containers"
@@ -94,6 +94,7 @@ def test_the_token_is_nowhere_in_what_is_made_or_said(caplog: pytest.LogCaptureF
     [
         ({"buckets": {"keep": "az://nobodys/models"}}, "skylift:buckets.keep = 'az://nobodys/models': subscription"),
         ({"buckets": {"work": "az://theirs/none"}}, "account 'theirs' has no container 'none'; make it"),
+        ({"encryption_key": "https://nobodys.vault.azure.net/keys/data"}, "has no key vault 'nobodys'"),
         ({"registry": "nobodys.azurecr.io/path"}, "has no registry 'nobodys.azurecr.io'"),
     ],
 )
@@ -124,3 +125,26 @@ def test_paths_below_an_address_move_with_it() -> None:
     moved = roles.bundles(roles.located(found, {"az://theirs/models": f"{STORAGE}/models"}))
     assert not [one for one in moved if one.scope.startswith("az://")]
     assert [one for one in moved if one.scope == f"{STORAGE}/models" and one.who == "serving" and one.is_ours]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://theirs.vault.azure.net/keys/data",
+        "https://theirs.vault.azure.net/keys/data/0a1b2c",
+        f"{GROUP}/Microsoft.KeyVault/vaults/theirs/keys/data",
+    ],
+)
+def test_a_key_is_named_by_its_url_or_by_its_id(given: str) -> None:
+    """Without a version the newest is used, whichever the URL names."""
+    seen = declared("azure-vm", answers=theirs(), encryption_key=given)
+    used = seen.one("RoleAssignment", "key-use").inputs
+    assert used["scope"] == f"{GROUP}/Microsoft.KeyVault/vaults/theirs/keys/data"
+    properties = seen.one("StorageAccount", "storage-keep").inputs["encryption"]["keyVaultProperties"]
+    assert properties == {"keyName": "data", "keyVaultUri": "https://theirs.vault.azure.net/"}
+
+
+def test_a_key_that_cannot_be_looked_up_asks_for_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm.Arm, "answer", lambda *_: (403, {"error": {"message": "no right to look"}}))
+    said = refused(account(), encryption_key="https://theirs.vault.azure.net/keys/data")
+    assert "give the key's resource id" in said

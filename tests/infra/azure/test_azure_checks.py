@@ -122,7 +122,11 @@ def test_a_network_of_another_region_or_without_that_subnet() -> None:
         ("azure-vm", {"pools": {"default": {"accelerator": "A10G"}}}, "choose T4, A100-80GB or H100, or target aks"),
         ("azure-vm", {"secrets": ["my.key"]}, "use hyphens in place of . and _"),
         ("azure-vm", {"registry": "docker.io/ours"}, "must be a host such as ours.azurecr.io"),
-        ("azure-vm", {"encryption_key": "https://ours.vault.azure.net/keys/data"}, "must be a resource id"),
+        (
+            "azure-vm",
+            {"encryption_key": "https://ours.vault.azure.net/secrets/data"},
+            "https://VAULT.vault.azure.net/keys/NAME",
+        ),
         (
             "azure-vm",
             {"identities": {"training": "trainer"}},
