@@ -25,9 +25,13 @@ Who = Literal[
     "cluster",
     "autoscaler",
     "logs",
+    "encryption",
+    "workspace",
+    "services",
 ]
 """Identities of DESIGN's table; `caller` is who predicts, `up` is who runs `skylift up`; `nodes`, `cluster`, `autoscaler` and `logs` are
-a cluster's own."""
+a cluster's own. `encryption` uses the key for what services keep: Google's agents, on Azure an identity. `workspace` is Azure ML;
+`services` are AWS' own, whom the policies of single things name."""
 
 PERSONS: dict[str, Who] = {
     "up": "up",

@@ -30,6 +30,9 @@ WHO = {
     "cluster": "cluster: a control plane",
     "autoscaler": "autoscaler: what adds and removes a cluster's nodes",
     "logs": "logs: what sends a cluster's logs",
+    "encryption": "encryption: what uses the key for stored data",
+    "workspace": "workspace: Azure ML itself",
+    "services": "services: AWS' own, named in the policies of single things",
 }
 HEAD = """\
 # Who may do what

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from infra.aws import grants_data, grants_targets, records
+from infra.aws import grants_data, grants_services, grants_targets, records
 from infra.aws.names import Names
 from infra.aws.rights import up
 from infra.context import Context
@@ -48,6 +48,7 @@ def _all(names: Names) -> Iterator[Grant]:
     yield from (grant for grant in grants_data.grants(names) if grant.who not in without)
     of_target = {"vm": grants_targets.machines, "cluster": grants_targets.cluster, "managed": grants_targets.managed}
     yield from of_target[kind](names)
+    yield from grants_services.grants(names)
     yield from up(names)
 
 

@@ -22,13 +22,14 @@ READ = "roles/storage.objectViewer"
 LIST = "roles/storage.legacyBucketReader"
 CREATE = "roles/storage.objectCreator"  # without storage.objects.delete, which overwriting needs: create-only
 WRITE = "roles/storage.objectUser"
+KEY_USE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 DELETE = ("storage.objects.delete",)
 """https://cloud.google.com/storage/docs/access-control/iam-roles"""
 
 
 def grants(context: Context) -> tuple[Grant, ...]:
     """Every right that the stack gives or needs. Pure: from the settings alone."""
-    there = {*names.wanted(context), "up", "caller"}
+    there = {*names.wanted(context), "up", "caller", "encryption"}
     given = tuple(grant for grant in (*_people(context), *_programs(context), *runs(context)) if grant.who in there)
     return (*given, *up(context, given))
 
@@ -162,6 +163,7 @@ def _programs(context: Context) -> Iterator[Grant]:
     yield Grant(who="host", what="tell the state of its machine", actions=(WRITE,), **under(work, "live/", "logs/"))
     yield from _lists(keep, work, ("training", "serving", "host"))
     yield from _secrets(context)
+    yield from _encryption(context)
     yield from _services(context)
 
 
@@ -183,6 +185,18 @@ def _secrets(context: Context) -> Iterator[Grant]:
             what=f"read the entry {name}",
             actions=("roles/secretmanager.secretAccessor",),
             on=(names.secret_resource(context, identifier),),
+        )
+
+
+def _encryption(context: Context) -> Iterator[Grant]:
+    """key.py grants it to Google's own agents, which are known once their services are on. Of a key of yours its owner does."""
+    if context.encryption_key == "stack":
+        yield Grant(
+            who="encryption",
+            what="let Google's agents of storage, registry, secrets, machines and endpoints encrypt and decrypt what they keep",
+            actions=(KEY_USE,),
+            on=(f"{names.project(context)}/locations/{context.region}/keyRings/*/cryptoKeys/*",),
+            wide="granted on the stack's own key, whose name is known once it is there",
         )
 
 
