@@ -71,8 +71,8 @@ def _references(context: Context) -> Iterator[str]:
         and not (_ID.fullmatch(chosen) and all(vault_and_name(chosen)))
     ):
         yield (
-            f"skylift:encryption_key = {chosen!r} must be `provider`, `stack`, or a key of yours: https://VAULT.vault.azure.net/keys/NAME, "
-            "or its resource id, /subscriptions/…/vaults/VAULT/keys/NAME"
+            f"skylift:encryption_key = {chosen!r} must be `provider`, `stack`, or a key of yours: "
+            "https://VAULT.vault.azure.net/keys/NAME, or its resource id, /subscriptions/…/vaults/VAULT/keys/NAME"
         )
     for key, value in given:
         if value is not None and not _ID.fullmatch(value):
