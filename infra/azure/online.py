@@ -96,7 +96,7 @@ class Online(Component):
             resource_uri=made.id,
             workspace_id=args.logs,
             logs=[azure.monitor.DiagnosticsLogSettingsArgs(category=one, enabled=True) for one in LOGS],
-            opts=self.child(deleted_with=made),
+            opts=self.child(),
         )
         return made
 

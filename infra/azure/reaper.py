@@ -84,7 +84,7 @@ class Reaper(Component):
             workspace_id=self._args.logs,
             log_analytics_destination_type="Dedicated",
             logs=[azure.monitor.DiagnosticsLogSettingsArgs(category=one, enabled=True) for one in categories],
-            opts=self.child(deleted_with=made),
+            opts=self.child(),
         )
         return made
 

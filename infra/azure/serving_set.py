@@ -63,7 +63,7 @@ class ServingSet(Component):
             self.child(),
         )
         machines = self._set(balancer)
-        collect(f"{name}-collected", machines.id, args.rule, self.child(deleted_with=machines))
+        collect(f"{name}-collected", machines.id, args.rule, self.child())
         autoscale(f"{name}-autoscaling", args.context, args.plan, args.group, machines.id, self.child())
         self.url, self.address, self.balancer, self.id = balancer.url, balancer.address, balancer.id, machines.id
         self.register_outputs({"url": self.url, "id": self.id})
