@@ -132,6 +132,7 @@ broken() { [ -e "$HOME_DIR/started" ] || [ -e "$STATE/failing" ] || fail boot_br
 first_boot() {
   local name
   trap broken EXIT
+  trap 'exit 143' TERM INT HUP # a signal alone may end bash before it has come to what EXIT traps
   know || fail no_metadata "the metadata server does not answer"
   settle || fail not_settled "the script or its units could not be written"
   accept
