@@ -70,6 +70,8 @@ class SimulatedCloud:
     slow_operation: float = 3600.0
     """What an operation with the fault `slow` takes [s]; it fails if the resource's timeout is shorter."""
 
+    has_chance: bool = True
+    """Whether names that providers choose differ from one stack to the next; without, a recorded state is always the same."""
     hosts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Which cluster answers at an address, those that are gone among them."""
 

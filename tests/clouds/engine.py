@@ -108,9 +108,9 @@ class Stack:
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self._plain("stack", "output", "--json", "--show-secrets")))
 
-    def export(self) -> dict[str, Any]:
-        """The state, secrets encrypted."""
-        return dict(json.loads(self._plain("stack", "export")))
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The state, secrets encrypted unless they are to be shown."""
+        return dict(json.loads(self._plain("stack", "export", *(["--show-secrets"] if show_secrets else []))))
 
     def import_(self, state: dict[str, Any]) -> None:
         self._plain("stack", "import", stdin=json.dumps(state))
