@@ -22,7 +22,7 @@ import yaml
 from skylift import assets
 from skylift.engine import find_pulumi
 from skylift.stack.settings import CLOUDS
-from tests.clouds import server, vertex
+from tests.clouds import arm, server, vertex
 from tests.clouds.cloud import SimulatedCloud
 from tests.clouds.engine import ROOT, project_of_ours
 from tests.clouds.relations import Stored
@@ -88,9 +88,9 @@ def record(target: str, folder: Path) -> None:
     if path(target).exists():
         raise FileExistsError(f"{path(target)} is there: what a release has made is not recorded anew")
     cloud, chosen = SimulatedCloud(has_chance=False), settings(target)
-    with server.serve(cloud) as providers, vertex.serve(cloud) as (_, variables):
+    with server.serve(cloud) as providers, vertex.serve(cloud) as (_, variables), arm.serve(cloud) as (_, more):
         stack = project_of_ours(folder / target, STACK, find_pulumi(), providers, chosen)
-        stack.variables |= variables
+        stack.variables |= variables | more
         stack.up()
         exported = scrubbed(stack.export(show_secrets=True))
     document = json.dumps({"settings": chosen, "export": exported}, indent=1, sort_keys=True)
