@@ -181,17 +181,34 @@ def test_a_drain_takes_one_replica_at_a_time(cluster: Client) -> None:
     names = [one["metadata"]["name"] for one in pods(cluster, "app.kubernetes.io/name=tabular")]
     budget = "/apis/policy/v1" + f"/namespaces/{program.NAMESPACE}/poddisruptionbudgets/tabular"
     eventually(lambda: cluster.call("GET", budget)["status"].get("disruptionsAllowed") == 1, "budget of one")
-    for name in names[:2]:
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": program.NAMESPACE},
-        }
-        if name == names[0]:
-            cluster.call("POST", f"{BASE}/pods/{name}/eviction", eviction)
-        else:
-            with refused(429, "disruption budget"):
-                cluster.call("POST", f"{BASE}/pods/{name}/eviction", eviction)
+    with cordoned(cluster):  # or a new replica may be ready before the second is asked to go
+        cluster.call("POST", f"{BASE}/pods/{names[0]}/eviction", eviction(names[0]))
+        with refused(429, "disruption budget"):
+            cluster.call("POST", f"{BASE}/pods/{names[1]}/eviction", eviction(names[1]))
+    placed(cluster, "app.kubernetes.io/name=tabular", 2)
+
+
+def eviction(name: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": program.NAMESPACE}
+    return {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+
+
+@contextlib.contextmanager
+def cordoned(cluster: Client) -> Iterator[None]:
+    """No node takes pods meanwhile, as a drain begins."""
+    names = [one["metadata"]["name"] for one in cluster.listed("/api/v1/nodes")]
+    try:
+        for name in names:
+            _mark(cluster, name, True)
+        yield
+    finally:
+        for name in names:
+            _mark(cluster, name, False)
+
+
+def _mark(cluster: Client, name: str, closed: bool) -> None:
+    patch = {"spec": {"unschedulable": closed}}
+    cluster.call("PATCH", f"/api/v1/nodes/{name}", patch, "application/merge-patch+json")
 
 
 def test_an_indexed_job_runs_on_the_pool_that_it_names(cluster: Client, plane: Plane) -> None:
