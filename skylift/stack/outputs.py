@@ -14,7 +14,9 @@ from skylift.errors import ProvisionError
 
 CONTRACT = 2
 
-Access = Literal["direct", "network", "ssm", "iap", "gke-dns", "eks", "aks", "bastion", "sagemaker", "vertex", "azureml"]
+Access = Literal[
+    "direct", "network", "ssm", "iap", "gke-dns", "eks", "aks", "bastion", "sagemaker", "vertex", "azureml"
+]
 """How a laptop reaches an endpoint: `direct` needs nothing, `network` is only from inside the stack's network, the others are ways of the
 cloud's own."""
 
