@@ -66,15 +66,15 @@ def test_a_recipe_that_raises_tells_where(stack):
 
 
 def test_a_killed_run_is_resumed_and_finishes(stack):
-    run = stack.json("train", "mnist", "--detach", "--set", "epochs=2", "--set", "checkpoint_seconds=0.5")["run"]
+    run = stack.json("train", "mnist", "--detach", "--set", "epochs=5", "--set", "checkpoint_seconds=0.1")["run"]
     wait_for(lambda: stack.has_stepped(run), "a first step")
-    seen = random.randrange(1, 4)
+    seen = random.randrange(1, 3)  # more need not lie there at any moment
     wait_for(lambda: len(list((stack.work / "checkpoints" / run).glob("*"))) >= seen, f"{seen} checkpoints", 30)
     stack.kill_training(run)
     assert stack.skylift("logs", "-f", run, code=11).err.count(f"--resume {run}") == 1
     done = stack.json("train", "--resume", run)
     assert done["id"] == run and done["state"] == "succeeded"
-    assert done["steps"] == 220, "2 epochs of 110 steps, none twice and none left out"
+    assert done["steps"] == 550, "5 epochs of 110 steps, none twice and none left out"
     assert done["metrics"]["accuracy"] > 0.9
 
 
