@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -137,13 +136,6 @@ class Context:
     @cached_property
     def endpoints(self) -> dict[str, EndpointPlan]:
         return {name: self._endpoint(name, endpoint) for name, endpoint in sorted(self.settings.endpoints.items())}
-
-    def accelerators(self) -> Iterator[tuple[str, str, bool]]:
-        """Key of the setting, accelerator, and whether on spot, of everything that computes."""
-        for name, pool in self.settings.pools.items():
-            yield f"skylift:pools.{name}.accelerator", pool.accelerator, pool.spot
-        for name, endpoint in self.settings.endpoints.items():
-            yield f"skylift:endpoints.{name}.accelerator", endpoint.accelerator, False
 
     def _pool(self, name: str, pool: PoolSettings) -> PoolPlan:
         cloud = self.settings.cloud

@@ -3,7 +3,7 @@
 A stack file is `stacks/Pulumi.<stack>.yaml`; settings stand under `config:` with the prefix `skylift:`.
 """
 
-from skylift.stack.settings.base import PROJECT, Accelerator, Strict, Target, hours
+from skylift.stack.settings.base import PROJECT, Accelerator, Strict, Target
 from skylift.stack.settings.clouds import (
     AccessSettings,
     AlertSettings,
@@ -44,6 +44,5 @@ __all__ = [
     "check",
     "describe",
     "from_pulumi",
-    "hours",
     "load",
 ]

@@ -63,8 +63,3 @@ ImageDigest = Annotated[str, AfterValidator(_digest)]
 Tags = Annotated[dict[str, str], AfterValidator(_tags)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}[a-z0-9]$")]
-
-
-def hours(duration: str) -> int:
-    """A Duration in hours."""
-    return int(duration[:-1]) * (24 if duration.endswith("d") else 1)
