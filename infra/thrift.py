@@ -6,6 +6,7 @@
 - It computes the URN of each alias of a resource for engines that take no aliases without; ours does.
 - azure-native tells of each resource some twenty types of its versions 1 and 2, with a date in their names, that a state may hold it
   under. A stack of this program was never made with them. Its other aliases are told.
+- Pydantic looks through all that is installed for plugins.
 - For each resource the SDK reads the source line of each frame on the stack and makes a URI of its file, to send file and number only.
 
 What the installed SDK does not have, by these names, stays as it is.
@@ -17,6 +18,7 @@ import atexit
 import copy
 import functools
 import gc
+import os
 import re
 import sys
 import traceback
@@ -27,6 +29,8 @@ from typing import Any
 import pulumi
 import pulumi.runtime.resource
 
+from infra import hints
+
 _COLLECT_AFTER = 100_000
 """New objects between two searches for cycles, of which Python counts 700."""
 
@@ -35,6 +39,8 @@ _DATED = re.compile(r"azure-native:\w+/v\d{8}")
 
 def install() -> None:
     """For the rest of this process."""
+    hints.install()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     atexit.register(gc.freeze)
@@ -73,10 +79,12 @@ async def _told(prepare: Callable[..., Any], resource: Any, options: Any, *more:
 
 
 def _stack() -> traceback.StackSummary:
-    """The caller's stack, outermost first, as traceback.extract_stack gives it but without source lines."""
-    found = traceback.StackSummary.extract(traceback.walk_stack(sys._getframe(1)), lookup_lines=False)
-    found.reverse()
-    return found
+    """The caller's stack, outermost first, as traceback.extract_stack gives it but without a look at any file."""
+    found = [
+        traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False)
+        for frame, line in traceback.walk_stack(sys._getframe(1))
+    ]
+    return traceback.StackSummary(reversed(found))
 
 
 def _remembered(position: Callable[[traceback.FrameSummary], Any]) -> Callable[[traceback.FrameSummary], Any]:

@@ -45,11 +45,11 @@ def types(module: ModuleType, names: list[str]) -> dict[str, str]:
 
 def _type(each: type) -> str:
     if _types.is_input_type(each):
-        return f"{_types.input_type_types(each)} {_types.input_type_py_to_pulumi_names(each)}"
+        return f"{dict(_types.input_type_types(each))} {_types.input_type_py_to_pulumi_names(each)}"
     if _types.is_output_type(each):
-        return f"{_types.output_type_types(each)}"
+        return f"{dict(_types.output_type_types(each))}"
     if issubclass(each, pulumi.Resource):
-        return f"{_types.resource_types(each)} {_types.resource_py_to_pulumi_names(each)}"
+        return f"{dict(_types.resource_types(each))} {_types.resource_py_to_pulumi_names(each)}"
     if issubclass(each, dict):
         return f"{get_type_hints(each, localns={'Output': pulumi.Output, 'T': type(None)})} {sorted(each.__required_keys__)}"  # type: ignore[attr-defined]
     return str(list(each)) if hasattr(each, "__members__") else str(each.__mro__)

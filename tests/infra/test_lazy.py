@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from infra import lazy_code
+
 ROOT = Path(__file__).parents[2]
 SDKS = ("pulumi_aws", "pulumi_gcp", "pulumi_azure_native", "pulumi_kubernetes")
 LAZY = {"SKYLIFT_EAGER": ""}
@@ -123,7 +125,7 @@ LOOK = """
 
 class TestInstall:
     def test_a_generated_layout_is_loaded_lazily(self, sdk: Path, tmp_path: Path) -> None:
-        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package _Types"
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package Types"
 
     def test_one_variable_turns_it_off(self, sdk: Path, tmp_path: Path) -> None:
         assert program(LOOK, tmp_path, sdk, **EAGER) == "module module"
@@ -168,6 +170,53 @@ class TestInstall:
         assert program(text, tmp_path, sdk, **LAZY) == program(text, tmp_path, sdk, **EAGER)
 
 
+@pytest.fixture
+def writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+
+
+def kept(sdk: Path) -> list[Path]:
+    return sorted(sdk.rglob(f"*.opt-{lazy_code.TAG}.pyc"))
+
+
+class TestKept:
+    """What was made of a source is read again, as long as it is of that source."""
+
+    def test_beside_pythons_own_and_read_the_next_time(self, sdk: Path, tmp_path: Path, writing: None) -> None:
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package Types"
+        files = kept(sdk)
+        assert {file.parent.name for file in files} == {"__pycache__"} and len(files) > 3
+        times = [file.stat().st_mtime_ns for file in files]
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package Types"
+        assert [file.stat().st_mtime_ns for file in files] == times
+
+    def test_a_changed_source_counts(self, sdk: Path, tmp_path: Path, writing: None) -> None:
+        text = "import pulumi_aws.svc as svc; print(svc.get_thing())"
+        assert program(text, tmp_path, sdk, **LAZY) == "got"
+        source = sdk / "pulumi_aws" / "svc" / "get_thing.py"
+        source.write_text(source.read_text().replace("'got'", "'got anew'"))
+        assert program(text, tmp_path, sdk, **LAZY) == "got anew"
+
+    @pytest.mark.parametrize("damage", [b"", b"no bytecode"], ids=["cut", "nonsense"])
+    def test_a_damaged_file_is_made_anew(self, sdk: Path, tmp_path: Path, writing: None, damage: bytes) -> None:
+        program(LOOK, tmp_path, sdk, **LAZY)
+        for file in kept(sdk):
+            file.write_bytes(damage)
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "_Package Types"
+        assert all(file.read_bytes() != damage for file in kept(sdk))
+
+    def test_nothing_is_written_where_python_shall_write_nothing(self, sdk: Path, tmp_path: Path) -> None:
+        assert program(LOOK, tmp_path, sdk, PYTHONDONTWRITEBYTECODE="1", **LAZY) == "_Package Types"
+        assert kept(sdk) == []
+
+    def test_in_the_folder_that_python_shall_keep_bytecode_in(self, sdk: Path, tmp_path: Path, writing: None) -> None:
+        folder = tmp_path / "elsewhere"
+        folder.mkdir()
+        program(LOOK, tmp_path, sdk, PYTHONPYCACHEPREFIX=str(folder), **LAZY)
+        assert kept(sdk) == [] and kept(folder)
+
+
 class TestUnknownLayout:
     """What does not look as the generator writes it is imported as Python always does, and works."""
 
@@ -193,7 +242,7 @@ class TestUnknownLayout:
     def test_of_a_package_that_uses_what_it_imports(self, sdk: Path, tmp_path: Path) -> None:
         path = sdk / "pulumi_aws" / "svc" / "__init__.py"
         path.write_text(path.read_text() + "Thing.used = True\n")
-        assert program(LOOK, tmp_path, sdk, **LAZY) == "module _Types"
+        assert program(LOOK, tmp_path, sdk, **LAZY) == "module Types"
 
     def test_in_an_archive(self, sdk: Path, tmp_path: Path) -> None:
         archive = tmp_path / "sdk.zip"
