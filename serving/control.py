@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from serving.notes import VersionNote
+from serving.traffic import Traffic
 from skylift.artifacts.records import ModelRef
 
 
@@ -67,8 +68,14 @@ class Switched(msgspec.Struct, frozen=True, tag="switched"):
     deployment: int
 
 
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    """What the worker has answered since it last said so."""
+
+    traffic: Traffic
+
+
 Order = Load | Switch | Unload | Accept | Tell | Drain
-Report = Started | Loaded | Failed | Switched
+Report = Started | Loaded | Failed | Switched | Counted
 
 _order_decoder = msgspec.json.Decoder(Order)
 _report_decoder = msgspec.json.Decoder(Report)

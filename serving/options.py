@@ -65,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_rows: int
     max_body_mib: int
     drain_seconds: float
+    summary_seconds: float
     cache: Path | None
     replica: str | None
 
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-batch-rows", type=_whole(1, 65536), default=64, help="rows computed at once (default 64)")
     add("--max-body-mib", type=_whole(1, 4095), default=128, help="greatest request body [MiB]; more get 413")
     add("--drain-seconds", type=_seconds, default=30.0, help="for requests in flight at a stop (default 30)")
+    add("--summary-seconds", type=_seconds, default=60.0, help="between the log's summaries of requests (default 60)")
     add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
     return parser

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -17,12 +18,16 @@ import msgspec
 
 from serving import control, log
 from serving.http.listener import Listener
+from serving.http.messages import Exchange
 from serving.http.routes import Routes
 from serving.models import Models
 from serving.options import WorkerOptions
+from serving.traffic import Traffic
 from skylift.errors import MachineError, SkyliftError
 
 SUPERVISOR_GONE_SECONDS = 1.0
+COUNTED_SECONDS = 1.0
+"""Between two reports of what was answered: what a worker that is killed takes with it."""
 
 
 class Worker:
@@ -31,12 +36,14 @@ class Worker:
     def __init__(self, options: WorkerOptions, listening: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._listening = listening
         self._models = Models(options, loop)
-        self._listener = Listener(options.limits, Routes(self._models).handle, loop)
+        self._listener = Listener(options.limits, Routes(self._models).handle, loop, self._answered)
+        self._traffic = Traffic()
         self._loading: dict[asyncio.Task[None], int] = {}
 
     async def run(self, channel: socket.socket) -> int:
         reader, self._writer = await asyncio.open_unix_connection(sock=channel)
         control.send(self._writer, control.Started())
+        self._count()
         while (order := await control.orders(reader)) is not None:
             if isinstance(order, control.Drain):
                 await self._drain(order.seconds)
@@ -80,6 +87,22 @@ class Worker:
         self._models.readiness = "draining"
         if not await self._listener.drain(seconds):
             log.event("cut_off", after_seconds=seconds, pid=os.getpid())
+        self._tell_traffic()
+        with contextlib.suppress(OSError):
+            await self._writer.drain()
+
+    def _answered(self, exchange: Exchange, status: int) -> None:
+        if exchange.request.target[:4].lower() == b"/v1/":
+            self._traffic.add(status, self._listener.now() - exchange.began)
+
+    def _count(self) -> None:
+        self._tell_traffic()
+        asyncio.get_running_loop().call_later(COUNTED_SECONDS, self._count)
+
+    def _tell_traffic(self) -> None:
+        if self._traffic.count:
+            control.send(self._writer, control.Counted(self._traffic))
+            self._traffic = Traffic()
 
 
 def _failure(deployment: int, error: Exception) -> control.Failed:

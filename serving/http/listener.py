@@ -22,11 +22,19 @@ class Listener:
 
     Args:
         handle: answers an exchange, now or later.
+        answered: is told of each exchange with its status, once.
     """
 
-    def __init__(self, limits: Limits, handle: Callable[[Exchange], None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        handle: Callable[[Exchange], None],
+        loop: asyncio.AbstractEventLoop,
+        answered: Callable[[Exchange, int], None] = lambda _, __: None,
+    ) -> None:
         self.limits = limits
         self.handle = handle
+        self.answered = answered
         self.now = loop.time
         self.date_line = b""
         self._loop = loop

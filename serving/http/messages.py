@@ -45,13 +45,18 @@ class Response:
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request under way. Routes call `respond` once, now or later; `on_abandon` is called if the client leaves before."""
+    """A request under way. Routes call `respond` once, now or later; `on_abandon` is called if the client leaves before.
+
+    Args:
+        began: when it was there as a whole, by the listener's clock [s].
+    """
 
     request: Request
     respond: Callable[[Response], None]
     on_abandon: Callable[[], None] | None = None
     data: bytes | None = field(default=None)
     closes: bool = False
+    began: float = 0.0
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

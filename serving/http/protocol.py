@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from serving.http.listener import Listener
 
 LINGER_SECONDS = 2.0
+CLIENT_LEFT = 499
+"""Stands for the status of a request whose client did not wait for one."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -81,7 +83,10 @@ class Connection(asyncio.Protocol):
         self._is_ending = True
         self.deadline = None
         for exchange in self._exchanges:
-            if exchange.data is None and exchange.on_abandon is not None:
+            if exchange.data is not None:
+                continue
+            self._listener.answered(exchange, CLIENT_LEFT)
+            if exchange.on_abandon is not None:
                 exchange.on_abandon()
         self._exchanges.clear()
         self._listener.closed(self)
@@ -253,6 +258,7 @@ class Connection(asyncio.Protocol):
         is_1_0 = self._parser.get_http_version() == "1.0"
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
         exchange.closes = closes
+        exchange.began = self._listener.now()
         self._exchanges.append(exchange)
         self._reset()
         self._in_message = False
@@ -276,6 +282,7 @@ class Connection(asyncio.Protocol):
             date=self._listener.date_line,
         )
         exchange.data = top if exchange.request.method == b"HEAD" else top + response.body
+        self._listener.answered(exchange, response.status)
         self._flush()
 
     def _flush(self) -> None:

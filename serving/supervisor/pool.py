@@ -15,11 +15,14 @@ import msgspec
 from serving import control, log
 from serving.notes import VersionNote
 from serving.options import WorkerOptions
+from serving.traffic import Traffic
 from skylift.errors import DeployError, SkyliftError
 
 HEALTHY_SECONDS = 10.0
 """A worker that lived so long is restarted at once; one that did not, after ever longer pauses."""
 PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+LAST_WORDS_SECONDS = 1.0
+"""For what a worker that has ended had said before."""
 DEATHS_BY_LOAD = 2
 """So many workers may die while they load a deployment before it is given up."""
 
@@ -86,6 +89,7 @@ class Pool:
         self._is_ready = False
         self._notes: list[VersionNote] = []
         self._is_ending = False
+        self._traffic = Traffic()
 
     @property
     def ready_workers(self) -> int:
@@ -145,11 +149,17 @@ class Pool:
         self._notes = list(notes)
         self._send_all(control.Tell(is_ready, self._notes))
 
+    def take_traffic(self) -> Traffic:
+        """What all workers have answered since this was last asked."""
+        taken, self._traffic = self._traffic, Traffic()
+        return taken
+
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
-        """End all workers within `seconds`, at once when `hurry` is set."""
+        """End all workers within `seconds`, at once when `hurry` is set. Their last counts are there when it returns."""
         self._is_ending = True
-        for keeper in self._keepers:
-            keeper.cancel()
+        for slot, keeper in enumerate(self._keepers):
+            if slot not in self._workers:
+                keeper.cancel()
         for worker in self._workers.values():
             worker.send(control.Drain(seconds))
         loop = asyncio.get_running_loop()
@@ -160,6 +170,10 @@ class Pool:
             await asyncio.sleep(0.02)
         for worker in self._workers.values():
             await _end(worker.process)
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=LAST_WORDS_SECONDS)
+        for keeper in self._keepers:
+            keeper.cancel()
         self._workers.clear()
 
     def _send_all(self, order: control.Order) -> None:
@@ -220,6 +234,11 @@ class Pool:
         return worker
 
     def _hear(self, slot: int, worker: _Worker, report: control.Report, *, is_first: bool) -> None:
+        if isinstance(report, control.Counted):
+            self._traffic.merge(report.traffic)
+            return
+        if self._is_ending:
+            return
         match report:
             case control.Started():
                 self._welcome(worker, is_first=is_first)

@@ -21,6 +21,7 @@ from serving.supervisor.follower import Follower
 from serving.supervisor.pool import Pool
 from serving.supervisor.port import open_port
 from serving.supervisor.reporter import Reporter
+from serving.supervisor.summary import Summary
 from skylift import __version__
 from skylift.artifacts.records import ReplicaReport, ReplicaState, now
 from skylift.errors import InputError, SkyliftError
@@ -100,6 +101,7 @@ class Supervisor:
         self._pool = Pool(options.workers, listening, _worker_options(options, endpoint), self._changed)
         self._follower = Follower(keep, endpoint, cache, self._pool, self._changed)
         self._reporter = Reporter(work, self._report) if work is not None else None
+        self._summary = Summary(endpoint, self._replica, self._pool.take_traffic)
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -113,10 +115,12 @@ class Supervisor:
         self._pool.start()
         following = asyncio.create_task(self._follower.run())
         reporting = asyncio.create_task(self._reporter.run()) if self._reporter else None
+        summing = asyncio.create_task(self._summary.run(self._options.summary_seconds))
         stopping = asyncio.create_task(asked.wait())
         done, _ = await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
         broken = following if following in done else None
         following.cancel()
+        summing.cancel()
         await self._end(hurry, reporting)
         if broken is not None:
             broken.result()  # it never ends by itself: this raises what went wrong
@@ -128,6 +132,7 @@ class Supervisor:
         self._listening.close()
         self._changed()
         await self._pool.drain(self._options.drain_seconds, hurry)
+        self._summary.write()
         if self._reporter is not None and reporting is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reporter.end(reporting), REPORT_REMOVAL_SECONDS)

@@ -35,12 +35,13 @@ class Place:
         self.loop = asyncio.new_event_loop()
         self.waiting: list[Exchange] = []
         self.abandoned = 0
+        self.answered: list[tuple[bytes, int]] = []
         self.bodies: list[bytes] = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.listener: Listener = self.call(lambda: Listener(limits, self._handle, self.loop))
+        self.listener: Listener = self.call(lambda: Listener(limits, self._handle, self.loop, self._tell))
         self.call(lambda: self.listener.accept_from(self.socket))
 
     def call(self, function: Callable[[], Any]) -> Any:
@@ -58,6 +59,9 @@ class Place:
             exchange.respond(Response(200, b"x" * 20_000_000))
         else:
             exchange.respond(Response(200, exchange.request.method + b" " + exchange.request.target))
+
+    def _tell(self, exchange: Exchange, status: int) -> None:
+        self.answered.append((exchange.request.target, status))
 
     def _abandon(self) -> None:
         self.abandoned += 1
@@ -243,6 +247,13 @@ def test_a_request_whose_client_left_is_abandoned(place: Place) -> None:
         wait_for(lambda: place.waiting)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     wait_for(lambda: place.abandoned == 1)
+    place.call(lambda: place.waiting[0].respond(Response(200)))  # too late: nobody is told twice
+    assert place.answered == [(b"/wait", 499)]
+
+
+def test_each_answer_is_told_once_with_its_status(place: Place) -> None:
+    place.ask(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", LAST)
+    assert place.answered == [(b"/a", 200), (b"/last", 200)]
 
 
 def test_more_connections_than_allowed_wait_for_their_turn(place: Place) -> None:
