@@ -105,10 +105,7 @@ def alarms(context: Context, cluster: pulumi.Input[str]) -> dict[str, Metric]:
         scope=cluster,
         namespace=_CLUSTERS,
         name="kube_pod_status_phase",
-        operator="GreaterThan",
-        threshold=0,
-        of="Average",
-        window="PT15M",
+        above=0,
         where={"phase": "Failed", "namespace": context.settings.cluster.namespace},
         says="a pod failed; `skylift runs` lists the runs, `skylift status` the endpoints",
     )

@@ -21,25 +21,25 @@ def this_month() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One alarm on a metric that Azure measures by itself.
+    """One alarm on a metric that Azure measures by itself: it rings `above` or `below` a value, one of the two.
 
     Args:
         scope: resource id of what is measured.
         namespace: such as `Microsoft.Network/loadBalancers`.
-        where: dimension -> value.
         of: how the values of a window become one.
         window: ISO 8601.
+        where: dimension -> value.
         severity: 1 is an error, 2 a warning.
     """
 
     scope: pulumi.Input[str]
     namespace: str
     name: str
-    operator: str
-    threshold: float
-    of: str
     says: str
-    window: str = "PT5M"
+    above: float | None = None
+    below: float | None = None
+    of: str = "Average"
+    window: str = "PT15M"
     severity: int = 1
     where: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,6 +87,8 @@ class Alarms(Component):
         self.register_outputs({"alarms": [*args.metrics, *args.queries]})
 
     def _metric(self, alarm: str, metric: Metric) -> None:
+        operator, limit = ("LessThan", metric.below) if metric.above is None else ("GreaterThan", metric.above)
+        assert limit is not None
         hears = self._args.logs.group
         azure.monitor.MetricAlert(
             f"{self._name}-{alarm}",
@@ -108,8 +110,8 @@ class Alarms(Component):
                         name=alarm,
                         metric_namespace=metric.namespace,
                         metric_name=metric.name,
-                        operator=metric.operator,
-                        threshold=metric.threshold,
+                        operator=operator,
+                        threshold=limit,
                         time_aggregation=metric.of,
                         dimensions=[
                             azure.monitor.MetricDimensionArgs(name=key, operator="Include", values=[value])

@@ -29,10 +29,7 @@ def of_machines(context: Context, sets: Mapping[str, ServingSet]) -> dict[str, M
             scope=made.balancer,
             namespace=_BALANCERS,
             name="DipAvailability",
-            operator="LessThan",
-            threshold=90,
-            of="Average",
-            window="PT15M",
+            below=90,
             says=f"machines of endpoint {endpoint} do not answer /readyz",
         )
         if context.endpoints[endpoint].shape.count:
@@ -40,9 +37,7 @@ def of_machines(context: Context, sets: Mapping[str, ServingSet]) -> dict[str, M
                 scope=made.id,
                 namespace=_SETS,
                 name="Percentage CPU",
-                operator="LessThan",
-                threshold=1,
-                of="Average",
+                below=1,
                 window="PT1H",
                 severity=2,
                 says=f"machines with GPUs of endpoint {endpoint} have had nothing to do for an hour (by their CPUs)",
@@ -58,9 +53,8 @@ def of_online(context: Context, endpoints: Mapping[str, Online]) -> dict[str, Me
             scope=made.id,
             namespace=_ENDPOINTS,
             name="RequestsPerMinute",
-            operator="GreaterThan",
-            threshold=1,
-            of="Average",
+            above=1,
+            window="PT5M",
             where={"statusCodeClass": "5xx"},
             says=f"endpoint {endpoint} answers with errors of its own (5xx)",
         )
@@ -68,10 +62,7 @@ def of_online(context: Context, endpoints: Mapping[str, Online]) -> dict[str, Me
             scope=made.id,
             namespace=_ENDPOINTS,
             name="RequestLatency_P95",
-            operator="GreaterThan",
-            threshold=plan.settings.request_seconds * 500,  # half of the time allowed, in ms
-            of="Average",
-            window="PT15M",
+            above=plan.settings.request_seconds * 500,  # half of the time allowed, in ms
             severity=2,
             says=f"one in twenty requests of endpoint {endpoint} takes more than half of the time allowed",
         )
@@ -79,10 +70,8 @@ def of_online(context: Context, endpoints: Mapping[str, Online]) -> dict[str, Me
             scope=made.deployment,
             namespace=_DEPLOYMENTS,
             name="DeploymentCapacity",
-            operator="LessThan",
-            threshold=1,
+            below=1,
             of="Maximum",
-            window="PT15M",
             says=f"endpoint {endpoint} has no instance",
         )
         if plan.shape.count:
@@ -90,9 +79,7 @@ def of_online(context: Context, endpoints: Mapping[str, Online]) -> dict[str, Me
                 scope=made.deployment,
                 namespace=_DEPLOYMENTS,
                 name="GpuUtilizationPercentage",
-                operator="LessThan",
-                threshold=5,
-                of="Average",
+                below=5,
                 window="PT1H",
                 severity=2,
                 says=f"GPUs of endpoint {endpoint} have had nothing to do for an hour",
@@ -110,10 +97,8 @@ def failed_jobs(workspace: pulumi.Input[str]) -> Metric:
         scope=workspace,
         namespace=_ML,
         name="Failed Runs",
-        operator="GreaterThan",
-        threshold=0,
+        above=0,
         of="Total",
-        window="PT15M",
         says="a run failed; `skylift runs` lists it",
     )
 
