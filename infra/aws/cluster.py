@@ -50,7 +50,8 @@ class Cluster(Component):
         ties = [*self._identities(control), *self._people(control)]
         workloads = self._workloads(control, [*control.ready, *nodes, *ties])
         if self.context.settings.alerts.emails:
-            Watch(f"{name}-watch", WatchArgs(platform=args.platform, cluster=control.name), self.child())
+            watched = WatchArgs(platform=args.platform, cluster=control.name, logs=control.pod_logs)
+            Watch(f"{name}-watch", watched, self.child())
         self.made = self._made(workloads)
         self.register_outputs({"cluster": control.name, "urls": workloads.urls})
 

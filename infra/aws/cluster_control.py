@@ -41,12 +41,14 @@ class Control(Component):
         name: of the cluster.
         kubernetes: a provider that asks `aws` for a token at each call, so that state holds none.
         ready: what must be there before pods can run.
+        pod_logs: name of the log group of their output; None where the cluster is not the stack's.
     """
 
     def __init__(self, name: str, args: ControlArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.platform.context, opts)
         self._name, self._platform, self._names = name, args.platform, Names(self.context)
         self.ready: list[pulumi.Resource] = []
+        self.pod_logs: pulumi.Output[str] | None = None
         if self.context.settings.cluster.name is None:
             made = self._cluster()
             self.name: pulumi.Output[str] = made.name
@@ -113,10 +115,11 @@ class Control(Component):
     def _log_groups(self) -> list[pulumi.Resource]:
         """Before the agent, which would make them to keep everything for ever."""
         monitoring = self._platform.monitoring
-        wanted = {"pods": self._names.pod_logs}
-        if self.context.settings.alerts.emails:
-            wanted["metrics"] = self._names.pod_metrics
-        return [monitoring.log_group(kind, path, parent=self) for kind, path in wanted.items()]
+        pods = monitoring.log_group("pods", self._names.pod_logs, parent=self)
+        self.pod_logs = pods.name
+        if not self.context.settings.alerts.emails:
+            return [pods]
+        return [pods, monitoring.log_group("metrics", self._names.pod_metrics, parent=self)]
 
     def _addon(self, addon: str, made: aws.eks.Cluster, after: list[pulumi.Resource]) -> aws.eks.Addon:
         return aws.eks.Addon(

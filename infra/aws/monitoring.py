@@ -34,14 +34,16 @@ class Monitoring(Component):
 
     Attributes:
         topic: ARN; None without addresses.
+        logs: name of the log group for containers; None where the service or the cluster has its own.
     """
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
         self._name, self._names, self.key = name, Names(args.context), args.key
         settings = args.context.settings
+        self.logs: pulumi.Output[str] | None = None
         if settings.kind == "vm":
-            self.log_group(f"{name}-logs", self._names.log_group, parent=self)
+            self.logs = self.log_group(f"{name}-logs", self._names.log_group, parent=self).name
         self.topic: pulumi.Output[str] | None = self._topic() if settings.alerts.emails else None
         if self.topic is not None:
             self._failed_runs(self.topic)

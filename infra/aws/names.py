@@ -157,7 +157,7 @@ class Names:
 
     @property
     def log_group(self) -> str:
-        """Output of the containers on machines and in clusters."""
+        """Output of the containers on machines."""
         return f"/skylift/{self.context.base}"
 
     @property

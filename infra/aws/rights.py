@@ -32,8 +32,9 @@ OF_KIND = {
         "autoscaling/policy",
         "lb/",
         "ssm/",
+        "cloudwatch/logMetricFilter",
     ),
-    "cluster": ("eks/", "ec2/launchTemplate", "autoscaling/tag"),
+    "cluster": ("eks/", "ec2/launchTemplate", "autoscaling/tag", "cloudwatch/logMetricFilter"),
     "managed": ("sagemaker/", "appautoscaling/"),
 }
 UNNAMED = (
@@ -180,7 +181,7 @@ def _passing(names: Names) -> Iterator[Grant]:
 def _referenced(names: Names) -> Iterator[Grant]:
     """To look at what is given. Who may not read identities is not held up."""
     settings, key = names.context.settings, key_of(names)
-    given = [who for who in type(settings.identities).model_fields if getattr(settings.identities, who) is not None]
+    given = [who for who in settings.identities.names() if getattr(settings.identities, who) is not None]
     if given:
         on = tuple(names.arn("iam", f"role/{names.role_name(who)}", regional=False) for who in given)  # type: ignore[arg-type]
         yield Grant(who="up", what="look at the identities that are given", actions=("iam:GetRole",), on=on)
@@ -275,5 +276,5 @@ def _log_groups(names: Names) -> tuple[str, ...]:
     if kind == "vm":
         return names.log_group, f"/aws/lambda/{names.reaper}"
     if kind == "cluster":
-        return names.log_group, f"/aws/eks/{names.cluster}/"
+        return names.pod_logs, names.pod_metrics, f"/aws/eks/{names.cluster}/"
     return (f"/aws/sagemaker/Endpoints/{names.context.base}-",)

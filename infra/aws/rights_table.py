@@ -125,6 +125,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "CreateLogGroup DeleteLogGroup DescribeLogGroups PutRetentionPolicy DeleteRetentionPolicy AssociateKmsKey "
         "DisassociateKmsKey TagResource UntagResource ListTagsForResource",
     ),
+    "cloudwatch/logMetricFilter:LogMetricFilter": (
+        "logs",
+        "PutMetricFilter DeleteMetricFilter DescribeMetricFilters",
+    ),
     "cloudwatch/metricAlarm:MetricAlarm": (
         "cloudwatch",
         "PutMetricAlarm DeleteAlarms DescribeAlarms TagResource UntagResource ListTagsForResource",

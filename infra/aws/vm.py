@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.aws.alarms import alarm
 from infra.aws.images import Images, ImagesArgs, kind_of
+from infra.aws.log_metrics import Lines, idle_machines, measure
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.aws.scripts import training_script
@@ -48,6 +50,7 @@ class Machines(Component):
         ]
         if left_out:
             pulumi.log.info(f"left out: {'; '.join(left_out)}", self)
+        self._watch()
         groups = {
             endpoint.name: Group(
                 f"{name}-{endpoint.name}",
@@ -62,6 +65,15 @@ class Machines(Component):
         hosts = {f"balancer.{one}": group.host for one, group in groups.items()}
         self.made = Made(endpoints={**served, **waiting}, pools=variants, place=hosts)
         self.register_outputs({"endpoints": {one: its.url for one, its in served.items()}})
+
+    def _watch(self) -> None:
+        """What serves has alarms of its load balancer (served.py)."""
+        monitoring = self._platform.monitoring
+        has_gpus = any(shape.count for pool in self.context.pools.values() for shape in pool.shapes)
+        if self.context.settings.images.training and has_gpus and monitoring.logs is not None:
+            lines = Lines(group=monitoring.logs, pattern='$.event = "gpu"')
+            measure(self, f"{self._name}-idle-minutes", "idle_minutes", lines)
+            alarm(self, f"{self._name}-idle-gpu", idle_machines(self), monitoring)
 
     def _pool(self, pool: PoolPlan, image: str) -> list[Variant]:
         found = []

@@ -52,6 +52,15 @@ log_options() {
     --log-opt "awslogs-stream=$1/${RUN:-$ENDPOINT}/$MACHINE")
 }
 
+# For one line there is no agent: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+tell() {
+  [ -n "$LOGS" ] || return
+  local to=(--region "$REGION" --log-group-name "$LOGS" --log-stream-name "gpu/$RUN/$MACHINE")
+  [ -e "$STATE/stream" ] || aws logs create-log-stream "${to[@]}" && : >"$STATE/stream"
+  aws logs put-log-events "${to[@]}" --log-events "$(printf '[{"timestamp":%s000,"message":"%s"}]' "$(date +%s)" \
+    "${1//\"/\\\"}")" >/dev/null
+} 2>/dev/null
+
 # Without the decrement the group would start another machine for this one:
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html
 remove() {

@@ -53,6 +53,9 @@ acknowledge() { :; }
 # https://docs.docker.com/engine/logging/drivers/gcplogs/
 log_options() { logs=(--log-driver gcplogs --log-opt "gcp-project=$LOGS"); }
 
+# To the journal and the serial console; the alarm here is on what the CPUs do.
+tell() { echo "$1"; }
+
 # deleteInstances takes the machine out of its group, so that the group does not repair it:
 # https://cloud.google.com/compute/docs/reference/rest/v1/regionInstanceGroupManagers/deleteInstances
 remove() {

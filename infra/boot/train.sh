@@ -1,6 +1,7 @@
 # A machine of a run group: the run that its tags name, until that is over, its time is, or something fails; then it is removed.
 JOB=run
 SINCE=$(date +%s)
+BUSY=$SINCE LOOKED=0 TOLD=$SINCE
 
 place_of_report() { echo "live/${RUN:-_boot}/boot-$MACHINE.json"; }
 
@@ -82,6 +83,19 @@ linger() {
   done
 }
 
+# GPUs that nobody uses are billed all the same: each five minutes, how long ago one of them last did something.
+look_at_gpus() {
+  local use now=$1
+  ((now >= LOOKED + 12 * PAUSE)) || return
+  LOOKED=$now
+  use=$(timeout 20 nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits | sort -n | tail -n 1)
+  [[ $use =~ ^[0-9]+$ ]] || return
+  ((use < 5)) || BUSY=$now
+  ((now >= TOLD + 60 * PAUSE)) || return
+  TOLD=$now
+  tell "{\"event\":\"gpu\",\"run\":\"$RUN\",\"machine\":\"$MACHINE\",\"idle_minutes\":$(((now - BUSY) / 60))}"
+}
+
 # One look at what may end this machine's life. Nothing else decides it, and it begins before anything else can hang.
 tend() {
   local now code
@@ -98,6 +112,7 @@ tend() {
     return
   fi
   [ ! -e "$STATE/notice" ] || return
+  [ -z "$GPU" ] || look_at_gpus "$now"
   case $(state run) in
     inactive | failed)
       code=$(cat "$STATE/ended-run" 2>/dev/null || echo unknown)

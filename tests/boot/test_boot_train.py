@@ -381,3 +381,47 @@ def test_a_first_boot_that_is_interrupted_is_reported_like_one_that_failed(machi
     running.wait(30)
     assert report(vm)["reason"] == "boot_broken"
     removed_by_id(vm)
+
+
+def told_of_gpus(vm: Machine) -> list[dict[str, object]]:
+    """What the machine has told of its GPUs, where its cloud takes it."""
+    if vm.cloud == "aws":
+        events = (vm.fake / "lines").read_text().splitlines() if (vm.fake / "lines").exists() else []
+        return [json.loads(json.loads(event)[0]["message"]) for event in events]
+    said = vm.fake / "skylift-watch.out"
+    lines = said.read_text().splitlines() if said.exists() else []
+    return [json.loads(line) for line in lines if line.startswith('{"event"') and line.endswith("}")]
+
+
+@pytest.mark.parametrize("cloud", ONE)
+def test_a_machine_tells_for_how_long_its_gpus_have_done_nothing(machine: Make, cloud: Cloud) -> None:
+    """One of two is at work; then none is, by a clock that is moved on three hours."""
+    vm = machine(cloud, "train")
+    vm.set("gpu-use", "0\n97\n")
+    vm.boot(spec(cloud, "train", logs="/skylift/prod" if cloud == "aws" else ""))
+    vm.until(lambda: told_of_gpus(vm), "a word on the GPUs")
+    first = told_of_gpus(vm)[0]
+    assert first == {"event": "gpu", "run": RUN, "machine": NAMES[cloud], "idle_minutes": 0}
+    vm.set("gpu-use", "0\n4\n")
+    vm.set("later", "10800")
+    vm.until(lambda: told_of_gpus(vm)[-1]["idle_minutes"] in (180, 181), "three idle hours")
+    if cloud == "aws":
+        (stream,) = {call.partition(" --log-events")[0] for call in vm.calls("aws logs put-log-events")}
+        assert stream.endswith(f"--log-group-name /skylift/prod --log-stream-name gpu/{RUN}/i-0abc")
+
+
+def test_gpus_that_cannot_be_asked_say_nothing(machine: Make) -> None:
+    vm = machine("aws", "train")
+    vm.set("gpu-use", "[N/A]")
+    vm.boot(spec("aws", "train", logs="/skylift/prod"))
+    vm.until(lambda: len(vm.calls("nvidia-smi --query-gpu")) > 2, "looks at the GPUs")
+    assert not vm.calls("aws logs")
+
+
+def test_a_machine_without_gpus_does_not_look_for_them(machine: Make) -> None:
+    vm = machine("aws", "train")
+    vm.set("on-run", "exit 0")
+    vm.set("on-agent", ': >"$BOOT_ROOT/run/skylift/agent/ready"; exec sleep 0.2')
+    vm.boot(spec("aws", "train", gpu=False, logs="/skylift/prod"))
+    vm.until_off()
+    assert not vm.calls("nvidia-smi")

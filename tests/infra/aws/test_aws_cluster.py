@@ -9,7 +9,7 @@ import pytest
 
 from tests.clouds.mocks import Recorded, Resource
 from tests.clouds.values import Unknown
-from tests.infra.aws.stacks import IMAGES, declared
+from tests.infra.aws.stacks import IMAGES, context, declared
 
 POOLS = {"default": {}, "gpu": {"accelerator": "T4", "spot": True, "max_machines": 4}}
 RANGES = ["203.0.113.0/24"]
@@ -146,3 +146,32 @@ def test_a_referenced_cluster_gets_nodes_and_workloads_and_no_control_plane() ->
     config = json.loads(seen.one("pulumi:providers:kubernetes").inputs["kubeconfig"])
     assert config["clusters"][0]["cluster"]["server"] == "https://theirs.eks.amazonaws.com"
     assert seen.result.place["cluster"] == "theirs"
+
+
+def test_errors_and_slowness_of_an_endpoint_ring_by_what_its_replicas_write() -> None:
+    mailed = declared("eks", **FULL, alerts={"emails": ["a@example.com"]})
+    filters = {one.inputs["metricTransformation"]["name"]: one.inputs for one in mailed.of("LogMetricFilter")}
+    assert set(filters) == {"count", "errors", "p95_ms"}
+    for field, one in filters.items():
+        # The log agent puts a program's own JSON below log_processed.
+        assert one["logGroupName"] == "/aws/containerinsights/skylift-dev/application"
+        assert '$.log_processed.event = "requests"' in one["pattern"]
+        assert '$.kubernetes.namespace_name = "skylift"' in one["pattern"]
+        assert one["metricTransformation"]["value"] == f"$.log_processed.{field}"
+        assert one["metricTransformation"]["dimensions"] == {"endpoint": "$.log_processed.endpoint"}
+    alarms = {one.name.removeprefix("cluster-watch-"): one.inputs for one in mailed.of("MetricAlarm")}
+    part, whole, share = alarms["default-errors"]["metricQueries"]
+    assert (part["metric"]["metricName"], whole["metric"]["metricName"]) == ("errors", "count")
+    assert part["metric"]["dimensions"] == {"endpoint": "default"} and share["expression"] == "100 * part / whole"
+    assert alarms["default-errors"]["threshold"] == 5
+    slow = alarms["default-slow"]
+    assert (slow["metricName"], slow["dimensions"]) == ("p95_ms", {"endpoint": "default"})
+    assert slow["threshold"] == 1000 * context("eks").endpoints["default"].settings.request_seconds / 2
+    assert all(one["alarmActions"] for one in alarms.values())
+
+
+def test_what_replicas_write_is_not_looked_for_where_nobody_knows_it_goes() -> None:
+    """Neither in a cluster of somebody's, nor without anybody who would hear of it."""
+    theirs = declared("eks", **FULL, alerts={"emails": ["a@example.com"]}, cluster={"name": "theirs"}, answers=THEIRS)
+    assert not theirs.of("LogMetricFilter") and theirs.of("MetricAlarm")
+    assert not declared("eks", **FULL).of("LogMetricFilter")

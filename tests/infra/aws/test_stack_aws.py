@@ -239,11 +239,30 @@ def test_an_endpoint_is_replaced_in_turn_watched_and_sized_by_others(ec2: Record
         "unhealthy",
         "idle",
         "failing",
+        "gpu",
     }
     assert all(one.inputs["alarmActions"] for one in ec2.of("MetricAlarm"))
     served = ec2.result.endpoints["default"]
     assert ec2.result.place["balancer.default"] == ec2.one("LoadBalancer").outputs["dnsName"]
     assert served.access == "ssm" and served.resource == group.inputs["name"] and served.url.startswith("http://")
+
+
+def test_gpus_of_a_run_that_do_nothing_ring_after_three_hours(ec2: Recorded) -> None:
+    """By the line that the boot script writes; tests/boot runs it."""
+    measured = ec2.one("LogMetricFilter").inputs
+    assert measured["pattern"] == '{ $.event = "gpu" }'
+    assert measured["logGroupName"] == Names(context("ec2")).log_group
+    made = measured["metricTransformation"]
+    assert made["value"] == "$.idle_minutes" and "dimensions" not in made
+    rule = ec2.one("MetricAlarm", "machines-idle-gpu").inputs
+    assert (rule["namespace"], rule["metricName"]) == (made["namespace"], made["name"])
+    assert (rule["statistic"], rule["comparisonOperator"], rule["threshold"]) == (
+        "Maximum",
+        "GreaterThanThreshold",
+        179,
+    )
+    assert rule["alarmActions"] and rule["treatMissingData"] == "notBreaching"
+    assert not declared("ec2", images=IMAGES).of("LogMetricFilter"), "no pool there has GPUs"
 
 
 def test_a_public_endpoint_stands_in_public_subnets_by_tls_only() -> None:
