@@ -17,8 +17,8 @@ import pytest
 
 from skylift.artifacts import layout, runs
 
-LONG = {"epochs": 60, "checkpoint_seconds": 0.2}
-"""38 steps in each of 60 epochs: a few seconds of training."""
+LONG = {"epochs": 60, "checkpoint_seconds": 0.2, "steps_per_call": 3}
+"""38 steps in each of 60 epochs: a few seconds of training, saved in mid-epoch."""
 
 
 class TestQuickly:

@@ -58,14 +58,12 @@ class TestBatches:
         assert not np.array_equal(first, batches.order(4, 0, 50))
         assert sorted(first) == list(range(50))
 
-    def test_an_epoch_that_begins_in_the_middle_goes_on_with_the_same_batches(self) -> None:
+    def test_rows_come_in_the_dtypes_of_the_signature(self) -> None:
         split = Split(np.arange(20, dtype=np.float64).reshape(10, 2), np.arange(10) % 3)
-        rows = batches.order(0, 0, 10)
-        whole = list(batches.shuffled(split, TASK, rows, 4, 0))
-        rest = list(batches.shuffled(split, TASK, rows, 4, 1))
-        assert len(whole) == batches.count(10, 4) == 3
-        assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole[1:], rest, strict=True))
-        assert whole[0][0].dtype == np.float32 and whole[0][1].dtype == np.int64
+        x, y = batches.batch(split, TASK, np.array([3, 1]))
+        assert isinstance(x, np.ndarray) and x.dtype == np.float32 and x.tolist() == [[6, 7], [2, 3]]
+        assert y.dtype == np.int64 and y.tolist() == [0, 1]
+        assert [len(each) for _, each in batches.in_order(split, TASK, 4)] == [4, 4, 2] and batches.count(10, 4) == 3
 
 
 class TestChecks:

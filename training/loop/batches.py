@@ -23,18 +23,15 @@ def count(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def shuffled(split: Split, task: Task, rows: Array, batch_size: int, first: int) -> Iterator[tuple[Inputs, Array]]:
-    """Batches `first`, `first` + 1, … of an epoch whose order is `rows`."""
-    for start in range(first * batch_size, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        yield inputs_of(split, task.inputs, chosen), targets_of(task, split.y[chosen])
+def batch(split: Split, task: Task, rows: Any) -> tuple[Inputs, Array]:
+    """The inputs and targets of some rows."""
+    return inputs_of(split, task.inputs, rows), targets_of(task, split.y[rows])
 
 
 def in_order(split: Split, task: Task, batch_size: int) -> Iterator[tuple[Inputs, Array]]:
     """All rows as they lie."""
     for start in range(0, split.rows, batch_size):
-        chosen = slice(start, start + batch_size)
-        yield inputs_of(split, task.inputs, chosen), targets_of(task, split.y[chosen])
+        yield batch(split, task, slice(start, start + batch_size))
 
 
 def inputs_of(split: Split, inputs: Sequence[Input], rows: Any) -> Inputs:

@@ -6,7 +6,7 @@ A folder without a manifest does not exist; what a killed attempt left in it is 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,22 +18,21 @@ from skylift.errors import CredentialsError, MachineError, RecipeError, SkyliftE
 from skylift.store import ObjectExistsError, ObjectNotFoundError, Store
 from training.loop.learner import Learner
 from training.loop.progress import Checkpoint, Progress
-
-KEPT = 2
-"""The newest checkpoints that stay, beside the best one."""
+from training.loop.saving import Snapshot
 
 
 class Checkpoints:
-    """The checkpoints of one run."""
+    """The checkpoints of one run, of which the `kept` newest stay."""
 
-    def __init__(self, tf: Any, work: Store, run_id: str, scratch: Path) -> None:
+    def __init__(self, tf: Any, work: Store, run_id: str, scratch: Path, kept: int = 2) -> None:
         self._tf = tf
         self._work = work
         self._run = run_id
         self._scratch = scratch / "checkpoints"
+        self._kept = kept
 
-    def save(self, learner: Learner, progress: Progress) -> None:
-        """Store the state of this step; nothing happens where it is stored already.
+    def save(self, state: Snapshot, progress: Progress, copied: Callable[[], None] = lambda: None) -> None:
+        """Store the state of a step, and say when it is on disk; nothing happens where it is stored already.
 
         Raises:
             MachineError: a disk is full. Checkpoints that were whole before stay whole.
@@ -45,7 +44,8 @@ class Checkpoints:
         self._work.delete(sorted(stored))
         folder = self._scratch / "saving"
         try:
-            self._write(learner, folder)
+            self._write(state.parts(progress), folder)
+            copied()
             files = hash_folder(folder)
             upload_folder(folder, files, self._work, prefix)
             manifest = Checkpoint(run=self._run, step=progress.step, progress=progress, files=files)
@@ -60,7 +60,7 @@ class Checkpoints:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self._thin(progress)
+        self._thin()
 
     def whole(self, run_id: str) -> Iterator[Checkpoint]:
         """The checkpoints that have a manifest, newest first."""
@@ -69,8 +69,8 @@ class Checkpoints:
             if found is not None:
                 yield found
 
-    def restore(self, learner: Learner, run_id: str, step: int, *, weights_only: bool = False) -> None:
-        """Set the variables to those of a checkpoint.
+    def restore(self, learner: Learner, run_id: str, step: int, best: list[Any] | None = None) -> None:
+        """Set the learner's variables to those of a checkpoint, and `best` to the best weights before it.
 
         Raises:
             RecipeError: they are of another model.
@@ -82,16 +82,18 @@ class Checkpoints:
         try:
             download_folder(self._work, layout.checkpoint(run_id, step), found.files, folder)
             self._load("weights", learner.weights, folder, found)
-            if not weights_only:
-                self._load("state", learner.state, folder, found)
+            self._load("state", learner.state, folder, found)
+            has_best = any(each.path == "best.index" for each in found.files)
+            if best is not None:
+                self._load("best" if has_best else "weights", best, folder, found)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _write(self, learner: Learner, folder: Path) -> None:
+    def _write(self, parts: Mapping[str, list[Any]], folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(parents=True)
-            for name, variables in (("weights", learner.weights), ("state", learner.state)):
+            for name, variables in parts.items():
                 self._tf.train.Checkpoint(variables=variables).write(str(folder / name))
         except (OSError, self._tf.errors.OpError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (28, 122):
@@ -118,13 +120,11 @@ class Checkpoints:
         except ObjectNotFoundError:
             return None
 
-    def _thin(self, progress: Progress) -> None:
+    def _thin(self) -> None:
         """Remove what nobody will resume from: manifest first, so that what is half removed counts as gone."""
         steps = sorted(self._work.folders(layout.checkpoints(self._run)), reverse=True)
-        best = progress.best
-        kept = {layout.checkpoint(self._run, best.step).rpartition("/")[2]} if best and best.run == self._run else set()
         try:
-            for step in (each for each in steps[KEPT:] if each not in kept):
+            for step in steps[self._kept :]:
                 prefix = f"{layout.checkpoints(self._run)}/{step}"
                 keys = [stat.key for stat in self._work.names(prefix)]
                 self._work.delete(sorted(keys, key=lambda key: not key.endswith(layout.MANIFEST)))

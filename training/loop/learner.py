@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from training.contract import LOSSES, Task
+from training.contract import LOSSES, Array, Task
+from training.loop import optimizing
 from training.loop.batches import Inputs
+from training.loop.feed import Feed
 from training.loop.settings import LoopSettings
 
 
@@ -17,11 +19,11 @@ class Sums:
         self.names = tuple(names)
         self.rows = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.totals = tf.Variable([0.0] * len(names), dtype=tf.float64, trainable=False)
-        self._tf = tf
+        self.tf = tf
 
     def add(self, per_row: Sequence[Any]) -> None:
         """Add one batch: for every name a tensor `[rows]`."""
-        tf = self._tf
+        tf = self.tf
         self.rows.assign_add(tf.cast(tf.shape(per_row[0])[0], tf.float64))
         self.totals.assign_add(tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in per_row]))
 
@@ -38,23 +40,57 @@ class Learner:
     """Everything of a run that lives on the device.
 
     Args:
-        steps: in the whole run; the cosine schedule reaches zero there.
+        steps: in the whole run, for the schedule of the learning rate.
+        policy: Keras's dtype policy that the model was built under.
+        weights: of each class in the loss, `[classes] float32`.
     """
 
-    def __init__(self, tf: Any, keras: Any, model: Any, task: Task, settings: LoopSettings, steps: int) -> None:
+    def __init__(
+        self,
+        tf: Any,
+        keras: Any,
+        model: Any,
+        task: Task,
+        settings: LoopSettings,
+        steps: int,
+        *,
+        policy: str = "float32",
+        weights: Array | None = None,
+    ) -> None:
         self.model = model
         self.task = task
-        self.optimizer = _optimizer(keras, settings, steps)
+        self.optimizer = optimizing.optimizer(keras, settings, steps, policy)
         self.optimizer.build(model.trainable_variables)
         self.sums = Sums(tf, ("loss", *task.metrics))
         self.evaluated = Sums(tf, ("loss", *task.metrics))
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-        self._tf = tf
+        self.tf = tf
+        self._weights = None if weights is None else tf.constant(weights)
         per_row = _per_row(tf, keras, task)
         signature = [_input_spec(tf, task), _target_spec(tf, task)]
-        self.train_step: Callable[[Inputs, Any], None] = tf.function(self._train(per_row), input_signature=signature)
+        jit = True if optimizing.compiles(tf, settings) else None
+        self.train_step: Callable[[Inputs, Any], None] = tf.function(
+            self._train(per_row), input_signature=signature, jit_compile=jit
+        )
         self.eval_step: Callable[[Inputs, Any], Any] = tf.function(self._evaluate(per_row), input_signature=signature)
+
+    def steps_of(self, feed: Feed) -> Callable[[Any, int, int], None]:
+        """A function that learns from several batches in one call: of what `feed.begin` gave, the first one's number behind it, and
+        how many."""
+        tf = self.tf
+
+        def train_steps(source: Any, first: Any, count: Any) -> None:
+            for number in tf.range(first, first + count):
+                x, y = feed.take(source, number)
+                self.train_step(x, y)
+
+        compiled = tf.function(train_steps, reduce_retracing=True)
+        return lambda source, first, count: compiled(source, tf.constant(first, tf.int64), tf.constant(count, tf.int64))
+
+    def wait(self) -> None:
+        """Until the device has done all steps so far."""
+        self._step.numpy()
 
     @property
     def bad_step(self) -> int | None:
@@ -74,22 +110,28 @@ class Learner:
         return [*optimizer, self._step, self.sums.rows, self.sums.totals]
 
     def _train(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], None]:
-        tf, model = self._tf, self.model
+        tf, model = self.tf, self.model
 
         def train_step(x: Any, y: Any) -> None:
             with tf.GradientTape() as tape:
                 values = per_row(y, model(x, training=True))
-                loss = tf.reduce_mean(values[0])
+                loss = tf.reduce_mean(self._weighed(values[0], y))
                 if model.losses:
                     loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in model.losses])
+                scaled = self.optimizer.scale_loss(loss)
             variables = model.trainable_variables
-            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            self.optimizer.apply(tape.gradient(scaled, variables), variables)
             self.sums.add(values)
             step = self._step.assign_add(1)
             is_first_bad = tf.logical_and(self._bad_step < 0, tf.logical_not(tf.math.is_finite(loss)))
             self._bad_step.assign(tf.where(is_first_bad, step, self._bad_step))
 
         return train_step
+
+    def _weighed(self, losses: Any, y: Any) -> Any:
+        if self._weights is None:
+            return losses
+        return losses * self.tf.gather(self._weights, self.tf.cast(self.tf.reshape(y, [-1]), self.tf.int64))
 
     def _evaluate(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], Any]:
         def eval_step(x: Any, y: Any) -> Any:
@@ -98,15 +140,6 @@ class Learner:
             return outputs
 
         return eval_step
-
-
-def _optimizer(keras: Any, settings: LoopSettings, steps: int) -> Any:
-    rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
-    kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop"}
-    options: dict[str, Any] = {"momentum": 0.9} if settings.optimizer == "sgd" else {}
-    return getattr(keras.optimizers, kinds[settings.optimizer])(learning_rate=rate, **options)
 
 
 def _per_row(tf: Any, keras: Any, task: Task) -> Callable[[Any, Any], list[Any]]:
@@ -120,9 +153,9 @@ def _per_row(tf: Any, keras: Any, task: Task) -> Callable[[Any, Any], list[Any]]
         return tf.cast(tf.equal(outputs[:, 0] >= 0.5, y[:, 0] >= 0.5), tf.float32)
 
     def per_row(y: Any, raw: Any) -> list[Any]:
-        outputs = raw
+        outputs = tf.cast(raw, tf.float32)
         if task.kind != "classification":
-            outputs = tf.reshape(raw, [tf.shape(raw)[0], -1])
+            outputs = tf.reshape(outputs, [tf.shape(raw)[0], -1])
         values = [losses[task.loss](y, outputs)]
         for name in task.metrics:
             values.append(accuracy(y, outputs) if name == "accuracy" else losses[name](y, outputs))

@@ -20,7 +20,7 @@ class EpochRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The epoch with the best validation so far, and the checkpoint that holds its weights."""
+    """The epoch with the best validation so far. Every later checkpoint holds its weights as `best`."""
 
     run: str
     step: int
@@ -36,6 +36,8 @@ class Progress(msgspec.Struct, kw_only=True):
     epoch: int = 0
     batch: int = 0
     batch_size: int = 0
+    steps_per_call: int = 0
+    """Chosen once in a run; 0: not yet."""
     history: list[EpochRow] = []
     best: Best | None = None
     stopped_early: bool = False

@@ -11,10 +11,12 @@ import numpy as np
 from skylift.errors import RunFailedError
 from training.contract import Array, Data, Split, Task
 from training.loop import batches
-from training.loop.checkpoints import Checkpoints
+from training.loop.calls import Calls
 from training.loop.events import EventLog
+from training.loop.feed import feed_for
 from training.loop.learner import Learner
 from training.loop.progress import Best, EpochRow, Progress, is_better, value_of
+from training.loop.saving import SHARE, Saver
 from training.loop.settings import LoopSettings
 from training.loop.stopping import Stopped, StopSignal
 
@@ -39,7 +41,7 @@ class Training:
     data: Data
     settings: LoopSettings
     progress: Progress
-    checkpoints: Checkpoints
+    saver: Saver
     events: EventLog
     stop: StopSignal
     tell: Callable[[str], None]
@@ -47,6 +49,8 @@ class Training:
     _beat: float = field(default=0.0, init=False)
     _saved: float = field(default=0.0, init=False)
     _since: float = field(default=0.0, init=False)
+    _saved_step: int = field(default=-1, init=False)
+    _calls: Calls = field(init=False)
 
     def learn(self) -> Progress:
         """Train to the last epoch, or until validation has not become better for `patience` epochs.
@@ -57,6 +61,8 @@ class Training:
         """
         settings, progress = self.settings, self.progress
         self._since = self._saved = self.clock()
+        feed = feed_for(self.learner.tf, self.data.train, self.task, settings.batch_size)
+        self._calls = Calls(self.learner, feed, settings.steps_per_call, progress, self.clock)
         if progress.batch and progress.batch_size != settings.batch_size:
             progress.batch = 0  # other batches than those it was saved between: the epoch begins anew
             self.learner.sums.reset()
@@ -65,7 +71,12 @@ class Training:
             while progress.epoch < settings.epochs and not progress.stopped_early:
                 self._epoch()
                 if self.stop.asked:
+                    self._save()
+                    self.saver.wait()
                     raise Stopped
+            if self._saved_step != progress.step:
+                self._save()
+            self.saver.wait()
         return progress
 
     def _epoch(self) -> None:
@@ -73,31 +84,32 @@ class Training:
         in_all = batches.count(train.rows, settings.batch_size)
         self.tell(f"epoch {progress.epoch + 1} of {settings.epochs}")
         began = self.clock()
-        rows = batches.order(self.seed, progress.epoch, train.rows)
-        for x, y in batches.shuffled(train, self.task, rows, settings.batch_size, progress.batch):
-            self.learner.train_step(x, y)
-            progress.step += 1
-            progress.batch += 1
+        self._calls.begin(batches.order(self.seed, progress.epoch, train.rows))
+        while progress.batch < in_all:
+            self._calls.go(in_all)
             if progress.batch < in_all:
-                self._between_steps()
+                self._between_calls()
         self._refuse_bad_loss()
         self._close(self.clock() - began)
 
-    def _between_steps(self) -> None:
+    def _between_calls(self) -> None:
         now = self.clock()
         if now - self._beat >= EVENT_SECONDS:
             self._beat = now
             self._refuse_bad_loss()
+            self.saver.raise_failed()
             self._event("step", self.learner.sums.means())
-        if self.stop.asked or now - self._saved >= self.settings.checkpoint_seconds:
+        is_due = now - self._saved >= self.settings.checkpoint_seconds and not self.saver.is_busy
+        if self.stop.asked or is_due:
             self._refuse_bad_loss()
             self._save()
         if self.stop.asked:
+            self.saver.wait()
             raise Stopped
 
     def _close(self, seconds: float) -> None:
         """End an epoch: validate, remember, judge, report, save."""
-        progress = self.progress
+        progress, settings = self.progress, self.settings
         metrics = self.learner.sums.means()
         self.learner.sums.reset()
         validated = evaluate(self.learner, self.data.validation, self.task)
@@ -108,13 +120,15 @@ class Training:
         progress.history = [*progress.history, row]
         self._judge(row)
         self._event("epoch", metrics)
-        print(_line(row, self.settings.epochs, progress.best), flush=True)
+        print(_line(row, settings.epochs, progress.best), flush=True)
         if metrics["val_loss"] != metrics["val_loss"]:
             raise DivergedError(
                 f"the validation loss is NaN after epoch {progress.epoch} (step {progress.step})",
                 hint="lower learning_rate, and look for missing values in the validation split",
             )
-        self._save()
+        now = self.clock()
+        if not self.saver.is_busy and now - self._saved >= min(settings.checkpoint_seconds, self.saver.cost / SHARE):
+            self._save()
 
     def _judge(self, row: EpochRow) -> None:
         progress, patience = self.progress, self.settings.patience
@@ -126,6 +140,7 @@ class Training:
                 value=value_of(self.task, row),
                 loss=row.metrics["val_loss"],
             )
+            self.saver.remember_best()
         elif patience and progress.best and row.epoch - progress.best.epoch >= patience:
             progress.stopped_early = True
             text = f"stopped early: no better validation in {patience} epochs"
@@ -136,7 +151,8 @@ class Training:
         now = self.clock()
         self.progress.seconds += now - self._since
         self._since = self._saved = now
-        self.checkpoints.save(self.learner, self.progress)
+        self._saved_step = self.progress.step
+        self.saver.save(self.progress)
 
     def _refuse_bad_loss(self) -> None:
         bad = self.learner.bad_step

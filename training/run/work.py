@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from training.loop.checkpoints import Checkpoints
 from training.loop.checks import check_data, check_model, check_task
 from training.loop.events import EventLog
 from training.loop.learner import Learner
+from training.loop.optimizing import class_weights, policy_for
 from training.loop.progress import Progress
+from training.loop.saving import Saver
 from training.loop.settings import LoopSettings
 from training.loop.stopping import StopSignal
 from training.loop.train import Training, evaluate_rows
@@ -67,10 +70,13 @@ class Work:
         self.tell("starting TensorFlow")
         tf, keras = backend.start(spec.seed, deterministic=settings.deterministic)
         print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
+        keras.config.set_dtype_policy(policy_for(tf, settings))
         self.tell("building the model")
         model = recipe.build(hp, data)
         check_model(recipe.name, model, data, task)
         learner = self._learn(tf, keras, model, data, task, settings)
+        if keras.config.dtype_policy().name != "float32":
+            learner = self._in_float32(tf, keras, recipe.build, hp, data, learner)
         return self._finish(tf, learner, data, task)
 
     def tell(self, text: str) -> None:
@@ -105,9 +111,12 @@ class Work:
 
     def _learn(self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings) -> Learner:
         steps = settings.epochs * batches.count(data.train.rows, settings.batch_size)
-        learner = Learner(tf, keras, model, task, settings, steps)
-        checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch)
-        self._resume(checkpoints, learner)
+        weights = class_weights(task, settings, data.train.y)
+        policy = keras.config.dtype_policy().name
+        learner = Learner(tf, keras, model, task, settings, steps, policy=policy, weights=weights)
+        checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch, settings.checkpoints_kept)
+        saver = Saver(tf, learner, checkpoints)
+        self._resume(checkpoints, learner, saver)
         self._events.write(
             "plan", step=self.progress.step, epoch=self.progress.epoch, steps=steps, epochs=settings.epochs
         )
@@ -120,24 +129,34 @@ class Work:
             data=data,
             settings=settings,
             progress=self.progress,
-            checkpoints=checkpoints,
+            saver=saver,
             events=self._events,
             stop=self._stop,
             tell=self.tell,
         )
         training.learn()
         best = self.progress.best
-        if best is not None and (best.run, best.step) != (self.spec.id, self.progress.step):
+        if best is not None and best.step != self.progress.step:
             self.tell("taking the best epoch")
-            checkpoints.restore(learner, best.run, best.step, weights_only=True)
+            saver.take_best()
         return learner
 
-    def _resume(self, checkpoints: Checkpoints, learner: Learner) -> None:
+    def _in_float32(
+        self, tf: Any, keras: Any, build: Callable[[Any, Data], Any], hp: Any, data: Data, learned: Learner
+    ) -> Learner:
+        """The same model with float32 activations: what is tested and exported takes and gives what the signature says."""
+        keras.config.set_dtype_policy("float32")
+        model = build(hp, data)
+        for variable, value in zip(model.variables, learned.model.variables, strict=True):
+            variable.assign(value)
+        return Learner(tf, keras, model, learned.task, LoopSettings(), 1)
+
+    def _resume(self, checkpoints: Checkpoints, learner: Learner, saver: Saver) -> None:
         """Go on from this run's newest whole checkpoint, else from that of the run that it resumes."""
         for run in (self.spec.id, self.spec.resumed_from):
             for found in checkpoints.whole(run) if run else ():
                 try:
-                    checkpoints.restore(learner, found.run, found.step)
+                    checkpoints.restore(learner, found.run, found.step, saver.snapshot.best.variables)
                 except DamagedError as error:
                     print(f"checkpoint {found.step} is damaged, trying the one before: {error.message}", flush=True)
                     continue
