@@ -43,6 +43,8 @@ def types(context: Context, given: Sequence[Grant]) -> tuple[str, ...]:
         "gcp:logging/projectSink:ProjectSink",
         "gcp:monitoring/alertPolicy:AlertPolicy",
     ]
+    if context.settings.kind == "cluster":
+        found.append("gcp:logging/metric:Metric")
     keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
     if keep.own or work.own:
         found.append("gcp:storage/bucket:Bucket")

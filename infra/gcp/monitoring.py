@@ -9,7 +9,7 @@ import pulumi_gcp as gcp
 
 from infra.component import Component
 from infra.context import Context
-from infra.gcp import names, signals
+from infra.gcp import answers, names, signals
 
 _BUDGET_AT = (0.5, 0.8, 1.0)
 _QUIET_S = 1800
@@ -42,6 +42,9 @@ class Monitoring(Component):
         super().__init__(name, args.context, opts)
         self._name, self._args = name, args
         self._logs()
+        if answers.serving(args.context):
+            for field in answers.FIELDS:
+                self._measure(field)
         self.channels = [self._channel(at, address) for at, address in enumerate(args.context.settings.alerts.emails)]
         for signal in signals.signals(args.context):
             self._alarm(signal)
@@ -66,6 +69,23 @@ class Monitoring(Component):
             filter=signals.log_filter(context),
             description=f"Logs of the Skylift stack {context.stack}, and who wrote to models/ and endpoints/",
             unique_writer_identity=True,
+            opts=self.child(),
+        )
+
+    def _measure(self, field: str) -> None:
+        """A field of what replicas write, by endpoint. Billed by what is counted, of which the first 150 MiB a month are free."""
+        label = gcp.logging.MetricMetricDescriptorLabelArgs(key="endpoint", value_type="STRING")
+        gcp.logging.Metric(
+            f"{self._name}-{field.replace('_', '-')}",
+            project=self.context.account,
+            name=answers.metric(self.context, field),
+            description=f"Skylift {self.context.stack}: {field} of a replica's minute",
+            filter=answers.lines(self.context),
+            value_extractor=f"EXTRACT(jsonPayload.{field})",
+            label_extractors={"endpoint": "EXTRACT(jsonPayload.endpoint)"},
+            metric_descriptor=gcp.logging.MetricMetricDescriptorArgs(
+                metric_kind="DELTA", value_type="DISTRIBUTION", unit="1", labels=[label]
+            ),
             opts=self.child(),
         )
 
@@ -136,6 +156,14 @@ class Monitoring(Component):
 
 
 def _condition(signal: signals.Signal) -> gcp.monitoring.AlertPolicyConditionArgs:
+    if signal.query:
+        # A metric of log lines is known to alarms only some minutes after it was made: without a look at it, a first `up` succeeds.
+        return gcp.monitoring.AlertPolicyConditionArgs(
+            display_name=signal.title,
+            condition_prometheus_query_language=gcp.monitoring.AlertPolicyConditionConditionPrometheusQueryLanguageArgs(
+                query=signal.query, duration="0s", evaluation_interval="60s", disable_metric_validation=True
+            ),
+        )
     if signal.log:
         return gcp.monitoring.AlertPolicyConditionArgs(
             display_name=signal.title,

@@ -29,6 +29,7 @@ PERMISSIONS: dict[str, str] = {
     "gcp:secretmanager/secretIamMember:SecretIamMember": "secretmanager.secrets getIamPolicy setIamPolicy",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "logging.buckets create delete get undelete update; logging.operations get",
     "gcp:logging/projectSink:ProjectSink": "logging.sinks create delete get update",
+    "gcp:logging/metric:Metric": "logging.logMetrics create delete get update",
     "gcp:monitoring/alertPolicy:AlertPolicy": "monitoring.alertPolicies create delete get update",
     "gcp:monitoring/notificationChannel:NotificationChannel": "monitoring.notificationChannels create delete get update",
     "gcp:compute/network:Network": "compute.networks create delete get updatePolicy use; compute.globalOperations get",

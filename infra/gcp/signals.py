@@ -1,7 +1,7 @@
 """What goes wrong and how Google's metrics and logs show it. Pure; not checked against a cloud.
 
-Metrics: https://cloud.google.com/monitoring/api/metrics_gcp. On GKE Google counts no answers of an endpoint by status: there alarms are
-of pods, runs and GPUs."""
+Metrics: https://cloud.google.com/monitoring/api/metrics_gcp. On GKE Google counts no answers of an endpoint by status: there alarms of
+answers are made of what replicas write (answers.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from infra.context import Context, EndpointPlan
-from infra.gcp import names
+from infra.gcp import answers, names
 
 _FAILING_SHARE = 0.05
 _IDLE_S = 3600
@@ -26,6 +26,7 @@ class Signal:
         name: part of names; unique in the stack.
         filter: of the metric.
         log: filter of the log lines that ring it, in place of a metric.
+        query: PromQL, in place of both; it rings for each series that the query finds.
         of: filter of what the metric is a share of; empty for itself.
         remedy: what to do, Markdown.
     """
@@ -35,6 +36,7 @@ class Signal:
     remedy: str
     filter: str = ""
     log: str = ""
+    query: str = ""
     threshold: float = 0
     of: str = ""
     comparison: Literal["COMPARISON_GT", "COMPARISON_LT"] = "COMPARISON_GT"
@@ -208,6 +210,20 @@ def _predicting(context: Context, plan: EndpointPlan) -> Iterator[Signal]:
 
 
 def _cluster(context: Context) -> Iterator[Signal]:
+    if plans := answers.serving(context):
+        yield Signal(
+            name="errors",
+            title="an endpoint: more than 5 % of the answers are errors of the server",
+            query=answers.failing(context, _FAILING_SHARE),
+            urgent=True,
+            remedy="The alarm names the endpoint. `skylift logs --endpoint` tells why; `skylift rollback` brings the version before.",
+        )
+        yield Signal(
+            name="latency",
+            title="an endpoint: one answer in twenty takes more than half of its time",
+            query=answers.slow(context, plans),
+            remedy="The alarm names the endpoint. Raise its max_replicas, or take a larger machine or an accelerator.",
+        )
     cluster, namespace = names.cluster(context), context.settings.cluster.namespace
     where = f'resource.labels.cluster_name="{cluster}" AND resource.labels.namespace_name="{namespace}"'
     events = f'logName="projects/{context.account}/logs/events" AND {where} AND jsonPayload.reason='

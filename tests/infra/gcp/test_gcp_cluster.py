@@ -9,7 +9,7 @@ import pytest
 
 from tests.clouds.mocks import Recorded, Resource
 from tests.clouds.values import Unknown
-from tests.infra.gcp.stacks import IMAGES, PROJECT, up
+from tests.infra.gcp.stacks import IMAGES, PROJECT, context, up
 
 CLUSTER = "gcp:container/cluster:Cluster"
 POOLS = {"default": {}, "gpu": {"accelerator": "T4", "spot": True, "max_machines": 4}}
@@ -144,3 +144,41 @@ def test_a_referenced_cluster_gets_nodes_and_workloads_and_no_control_plane(thei
     config = json.loads(theirs.one("pulumi:providers:kubernetes").inputs["kubeconfig"])
     assert config["clusters"][0]["cluster"]["server"] == "https://theirs.gke.goog"
     assert theirs.result.place["cluster"] == "theirs"
+
+
+def test_errors_and_slowness_of_endpoints_ring_by_what_their_replicas_write(gke: Recorded) -> None:
+    measured = {one.inputs["valueExtractor"]: one.inputs for one in gke.of("gcp:logging/metric:Metric")}
+    assert set(measured) == {f"EXTRACT(jsonPayload.{field})" for field in ("count", "errors", "p95_ms")}
+    for one in measured.values():
+        assert one["labelExtractors"] == {"endpoint": "EXTRACT(jsonPayload.endpoint)"}
+        assert 'jsonPayload.event="requests"' in one["filter"] and 'namespace_name="skylift"' in one["filter"]
+        assert one["metricDescriptor"]["valueType"] == "DISTRIBUTION"  # what else takes a value from a line
+    failing, slow = (
+        gke.one("AlertPolicy", f"monitoring-{kind}").inputs["conditions"][0]["conditionPrometheusQueryLanguage"]
+        for kind in ("errors", "latency")
+    )
+    for one in (failing, slow):
+        assert one["disableMetricValidation"] is True, "the metrics come to be in the same `up`"
+        assert one["query"].count("monitored_resource=") == 2
+    for field in ("count", "errors"):
+        assert (
+            f"logging_googleapis_com:user_{measured[f'EXTRACT(jsonPayload.{field})']['name']}_sum{{" in failing["query"]
+        )
+    assert failing["query"].endswith(" > 0.05")
+    allowed = context("gke", **FULL).endpoints["default"].settings.request_seconds
+    assert 'endpoint="default"' in slow["query"] and f"> {allowed * 500:g})" in slow["query"]
+
+
+def test_each_endpoint_has_its_own_time_and_one_alarm_is_enough_for_all() -> None:
+    several = up("gke", **FULL, endpoints={"a": {"request_seconds": 2}, "b": {"request_seconds": 30}})
+    (slow,) = [one for one in several.of("AlertPolicy") if one.name == "monitoring-latency"]
+    query = slow.inputs["conditions"][0]["conditionPrometheusQueryLanguage"]["query"]
+    first, second = query.split(" or ")
+    assert 'endpoint="a"' in first and first.endswith("> 1000)")
+    assert 'endpoint="b"' in second and second.endswith("> 15000)")
+    assert len(several.of("gcp:logging/metric:Metric")) == 3
+
+
+def test_without_an_image_nothing_writes_and_nothing_is_measured(theirs: Recorded) -> None:
+    assert not theirs.of("gcp:logging/metric:Metric")
+    assert not [one for one in theirs.of("AlertPolicy") if one.name.endswith(("-errors", "-latency"))]
