@@ -5,21 +5,20 @@
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Literal, get_args
 
-import annotated_types
 import click
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from msgspec import NODEFAULT
+from msgspec.structs import FieldInfo
 
 from skylift.cli import cli
 from skylift.cli._group import SECTIONS
 from skylift.stack.settings import Settings
-from skylift.stack.settings.base import BucketUrl, Cidr, Duration, Email, ImageDigest, Name, Prefix, Tags
+from skylift.stack.settings.base import BucketUrl, Cidr, Duration, Email, ImageDigest, Name, Prefix, Section, Tags
 from skylift.stack.settings.clouds import Principal
+from skylift.stack.settings.kinds import Kind, fields, unfold
 from tests import permissions_page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -98,23 +97,22 @@ def settings() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _rows(f"{prefix}{name}.", inner)
-        elif get_origin(inner) is dict and issubclass(get_args(inner)[1], BaseModel):
-            yield f"| `{prefix}{name}` | {name} by name | `default` with all defaults | {field.description} |"
-            yield from _rows(f"{prefix}{name}.NAME.", get_args(inner)[1])
+def _rows(prefix: str, section: type[Section]) -> Iterator[str]:
+    for name, field in fields(section).items():
+        kind = unfold(field.type)
+        if kind.shape is Section:
+            yield from _rows(f"{prefix}{name}.", kind.plain)
+        elif kind.shape is dict and unfold(get_args(kind.plain)[1]).shape is Section:
+            yield f"| `{prefix}{name}` | {name} by name | `default` with all defaults | {kind.description} |"
+            yield from _rows(f"{prefix}{name}.NAME.", get_args(kind.plain)[1])
         else:
-            default = (
-                "required"
-                if field.is_required()
-                else "none"
-                if field.default in (None, [], {})
-                else f"`{_yaml(field.default)}`"
-            )
-            yield f"| `{prefix}{name}` | {_takes(inner, field)} | {default} | {field.description} |"
+            yield f"| `{prefix}{name}` | {_takes(kind)} | {_default(field)} | {kind.description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.required:
+        return "required"
+    return "none" if field.default in (None, NODEFAULT) else f"`{_yaml(field.default)}`"
 
 
 def _yaml(value: object) -> str:
@@ -122,35 +120,33 @@ def _yaml(value: object) -> str:
 
 
 NAMED = {
-    BucketUrl: "URL",
-    Cidr: "range of addresses",
-    Duration: "hours or days, `12h`, `7d`",
-    Email: "e-mail address",
-    ImageDigest: "image by digest",
-    Name: "name",
-    Prefix: "2 to 16 of a-z 0-9 -",
-    Principal: "principal",
-    Tags: "texts by key",
+    (unfold(annotation).limits, unfold(annotation).checks): words
+    for annotation, words in (
+        (BucketUrl, "URL"),
+        (Cidr, "range of addresses"),
+        (Duration, "hours or days, `12h`, `7d`"),
+        (Email, "e-mail address"),
+        (ImageDigest, "image by digest"),
+        (Name, "name"),
+        (Prefix, "2 to 16 of a-z 0-9 -"),
+        (Principal, "principal"),
+        (Tags, "texts by key"),
+    )
 }
 
 
-def _takes(kind: Any, field: FieldInfo) -> str:
-    origin = get_origin(kind)
-    if origin is Literal:
-        return ", ".join(f"`{_yaml(value)}`" for value in get_args(kind))
-    if origin in (Union, types.UnionType):
-        return _takes(next(one for one in get_args(kind) if one is not type(None)), field)
-    if origin is list:
-        return f"list of: {_takes(get_args(kind)[0], FieldInfo())}"
-    if origin is Annotated:
-        return NAMED[kind]
-    if origin is dict:
-        return NAMED[Tags]
-    words = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[kind]
-    low = [str(mark.ge) for mark in field.metadata if isinstance(mark, annotated_types.Ge)]
-    low += [f"more than {mark.gt}" for mark in field.metadata if isinstance(mark, annotated_types.Gt)]
-    high = [mark.le for mark in field.metadata if isinstance(mark, annotated_types.Le)]
-    longest = [mark.max_length for mark in field.metadata if isinstance(mark, annotated_types.MaxLen)]
+def _takes(kind: Kind) -> str:
+    if kind.shape is Literal:
+        return ", ".join(f"`{_yaml(value)}`" for value in get_args(kind.plain))
+    if kind.shape is list:
+        return f"list of: {_takes(unfold(get_args(kind.plain)[0]))}"
+    if (kind.limits, kind.checks) in NAMED:
+        return NAMED[kind.limits, kind.checks]
+    words = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[kind.plain]
+    low = [str(limit.ge) for limit in kind.limits if limit.ge is not None]
+    low += [f"more than {limit.gt}" for limit in kind.limits if limit.gt is not None]
+    high = [limit.le for limit in kind.limits if limit.le is not None]
+    longest = [limit.max_length for limit in kind.limits if limit.max_length is not None]
     if low and high:
         return f"{words}, {low[0]} to {high[0]}"
     if low:

@@ -46,14 +46,18 @@ cannot narrow an action to a resource, the last column has its reason."""
 
 
 def context(target: str) -> Context:
-    """The stack of the page on a target: its example with everything in it that asks for a right."""
+    """The stack of the page on a target."""
+    return Context(settings=settings.check(config(target), target), stack="lab")
+
+
+def config(target: str) -> dict[str, Any]:
+    """Its settings as they would stand in a file: the target's example with everything in it that asks for a right."""
     text = assets.path(f"stacks/Pulumi.example-{target}.yaml").read_text(encoding="utf-8")
-    config: dict[str, Any] = {key[8:]: value for key, value in yaml.safe_load(text)["config"].items()}
-    endpoint = {**config["endpoints"]["default"], "approval": True}
+    example: dict[str, Any] = {key[8:]: value for key, value in yaml.safe_load(text)["config"].items()}
+    endpoint = {**example["endpoints"]["default"], "approval": True}
     if settings.KINDS[target] != "managed":
         endpoint["api_keys"] = True
-    config |= {"endpoints": {"default": endpoint}, "secrets": ["token"], "encryption_key": "stack"}
-    return Context(settings=settings.check(config, target), stack="lab")
+    return example | {"endpoints": {"default": endpoint}, "secrets": ["token"], "encryption_key": "stack"}
 
 
 def cloud_targets(cloud: str) -> list[str]:

@@ -39,7 +39,7 @@ def pure_mistakes(names: Names) -> Iterator[Mistake]:
     """What an ARN or a host says by itself: service, region, account."""
     context = names.context
     settings, account, region = context.settings, context.account, context.region
-    for who in type(settings.identities).model_fields:
+    for who in settings.identities.names():
         arn = getattr(settings.identities, who)
         kind = "(role|instance-profile)" if who == "host" else "role"
         if arn is not None:
@@ -90,7 +90,7 @@ def _all(names: Names, options: pulumi.InvokeOptions) -> Iterator[Reference]:
                 judge=_in_region(context.region),
                 may_be_hidden=False,
             )
-    for who in type(settings.identities).model_fields:
+    for who in settings.identities.names():
         if getattr(settings.identities, who) is not None:
             yield Reference(
                 key=f"skylift:identities.{who}",

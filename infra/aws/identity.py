@@ -36,7 +36,7 @@ class Identity(Component):
         self._name, self._names = name, Names(args.context)
         self.arns: dict[str, pulumi.Input[str]] = {}
         self.profiles: dict[str, pulumi.Input[str]] = {}
-        given = {who for who in type(args.context.settings.identities).model_fields if self._given(who)}
+        given = {who for who in args.context.settings.identities.names() if self._given(who)}
         for who in dict.fromkeys((*wanted(self._names), *sorted(given))):
             self._role(who)  # type: ignore[arg-type]  # the fields of the settings are names of identities
         self.register_outputs({"arns": self.arns, "profiles": self.profiles})

@@ -138,7 +138,7 @@ def gives_rights(names: Names) -> bool:
     """Whether `up` assigns roles at all: not where every identity is referenced and nobody is named in `access`."""
     made = any(names.identity_given(who) is None for who in names.runtime)
     access = names.context.settings.access
-    named = any(getattr(access, field) for field in type(access).model_fields)
+    named = any(getattr(access, field) for field in access.names())
     return made or named or names.key_id is not None
 
 

@@ -59,9 +59,7 @@ def _references(context: Context) -> Iterator[str]:
     settings = context.settings
     given = [("network.id", settings.network.id), ("workspace", settings.workspace)]
     given += [(f"network.subnets[{at}]", one) for at, one in enumerate(settings.network.subnets)]
-    given += [
-        (f"identities.{who}", getattr(settings.identities, who)) for who in type(settings.identities).model_fields
-    ]
+    given += [(f"identities.{who}", getattr(settings.identities, who)) for who in settings.identities.names()]
     if settings.kind == "cluster":
         given.append(("cluster.name", settings.cluster.name))
     chosen = context.encryption_key

@@ -49,7 +49,7 @@ def _subscriptions(context: Context) -> Iterator[str]:
         "registry": settings.registry,
         "encryption_key": settings.encryption_key,
     }
-    given |= {f"identities.{who}": getattr(settings.identities, who) for who in type(settings.identities).model_fields}
+    given |= {f"identities.{who}": getattr(settings.identities, who) for who in settings.identities.names()}
     for key, value in given.items():
         owner = part(value or "", "subscriptions")
         if owner and owner.lower() != context.account.lower():

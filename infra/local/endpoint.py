@@ -95,7 +95,7 @@ class Endpoint(pulumi.ComponentResource):
     ) -> None:
         super().__init__("skylift:local:Endpoint", name, {}, opts)
         inputs = {
-            **settings.model_dump(include=set(LOCAL_FIELDS)),
+            **{key: getattr(settings, key) for key in LOCAL_FIELDS},
             "name": name,
             "folder": str(folders.endpoint(name)),
             "keep": keep,

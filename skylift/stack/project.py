@@ -94,7 +94,7 @@ class Project:
             NotFoundError: there is no such stack.
             SettingsError: with every mistake of its file.
         """
-        from skylift.stack.settings import load  # pydantic: not for commands that need no settings
+        from skylift.stack.settings import load  # with the catalog: not for commands that need no settings
 
         return load(self.require(stack))
 

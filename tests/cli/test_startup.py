@@ -51,7 +51,6 @@ def test_help_of_a_command_loads_nothing_heavy():
         "tensorflow",
         "pulumi",
         "numpy",
-        "pydantic",
         "rich",
         "obstore",
         "msgspec",

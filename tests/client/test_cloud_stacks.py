@@ -46,7 +46,7 @@ def test_an_example_explains_every_setting_that_has_a_meaning_on_its_target(targ
         "permissions_boundary": settings.CLOUDS[target] != "aws",
     }
     told = set(re.findall(r"(?m)^  (?:# )?skylift:(\w+):", example(target)))
-    assert told == {key for key in settings.Settings.model_fields if not without.get(key)}
+    assert told == {key for key in settings.Settings.names() if not without.get(key)}
     assert "# secretsprovider: " in example(target)
 
 

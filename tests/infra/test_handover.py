@@ -23,7 +23,7 @@ MANY = 30
 
 def full(target: str, many: int = MANY, **more: Any) -> Context:
     """The stack of docs/permissions.md in stage prod, with many endpoints, pools and secrets."""
-    config = permissions_page.context(target).settings.model_dump(mode="json", exclude_defaults=True)
+    config = permissions_page.config(target)
     endpoint = config["endpoints"]["default"]
     config["endpoints"] = {f"endpoint-{at:02}": endpoint for at in range(many)}
     config |= {"target": target, "stage": "prod", "secrets": [f"token-{at:02}" for at in range(many)]}

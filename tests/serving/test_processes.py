@@ -281,7 +281,6 @@ def test_the_supervisor_imports_nothing_heavy() -> None:
         "onnxruntime",
         "tensorflow",
         "keras",
-        "pydantic",
         "pulumi",
         "rich",
         "uvloop",

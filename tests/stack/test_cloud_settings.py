@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from skylift.errors import SettingsError
-from skylift.stack.settings import CLOUDS, KINDS, TARGETS, Settings, check, from_pulumi, load
+from skylift.stack.settings import CLOUDS, KINDS, TARGETS, check, from_pulumi, load
 
 ACCOUNTS = {
     "aws": "123456789012",
@@ -129,8 +129,8 @@ def test_the_engine_hands_over_the_same() -> None:
         "skylift:encryption_key": "",
     }
     settings = from_pulumi(config, "x")
-    assert settings == Settings.model_validate(
-        cloud("ec2", pools={"gpu": {"accelerator": "T4", "spot": True}}, secrets=["wandb"], ttl="7d")
+    assert settings == check(
+        cloud("ec2", pools={"gpu": {"accelerator": "T4", "spot": True}}, secrets=["wandb"], ttl="7d"), "x"
     )
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic.fields import FieldInfo
 
 from skylift.stack.settings import LOCAL_FIELDS, BucketSettings, Settings, from_pulumi, load
+from skylift.stack.settings.base import Section
+from skylift.stack.settings.kinds import Kind, fields, unfold
 from skylift.stack.settings.rules import ON_LOCAL
 
 ROOT = Path(__file__).parents[2]
@@ -15,19 +16,16 @@ EXAMPLES = sorted((ROOT / "stacks").glob("Pulumi.example-*.yaml"))
 
 def test_pulumi_yaml_declares_every_setting_as_it_is() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    assert list(declared) == [f"skylift:{name}" for name in Settings.model_fields]
-    for name, field in Settings.model_fields.items():
-        assert declared[f"skylift:{name}"]["description"] == field.description
-        assert declared[f"skylift:{name}"]["type"] == _pulumi_type(field)
-        assert ("default" in declared[f"skylift:{name}"]) is not field.is_required()
+    assert list(declared) == [f"skylift:{name}" for name in Settings.names()]
+    for name, field in fields(Settings).items():
+        kind = unfold(field.type)
+        assert declared[f"skylift:{name}"]["description"] == kind.description
+        assert declared[f"skylift:{name}"]["type"] == _pulumi_type(kind)
+        assert ("default" in declared[f"skylift:{name}"]) is not field.required
 
 
-def _pulumi_type(field: FieldInfo) -> str:
-    if field.annotation is bool:
-        return "boolean"
-    plain = Settings.model_json_schema()["properties"]
-    named = next(schema for name, schema in plain.items() if Settings.model_fields[name] is field)
-    return "object" if "$ref" in named else {"object": "object", "array": "array"}.get(named.get("type", ""), "string")
+def _pulumi_type(kind: Kind) -> str:
+    return {bool: "boolean", Section: "object", dict: "object", list: "array"}.get(kind.shape, "string")
 
 
 def test_the_defaults_of_pulumi_yaml_are_those_of_the_settings() -> None:
@@ -46,6 +44,6 @@ def test_the_local_example_shows_every_setting_with_its_default() -> None:
     text = (ROOT / "stacks" / "Pulumi.example-local.yaml").read_text()
     for name in ON_LOCAL:
         assert f"skylift:{name}:" in text
-    for name in (*LOCAL_FIELDS, *BucketSettings.model_fields):
+    for name in (*LOCAL_FIELDS, *BucketSettings.names()):
         assert f" {name}: " in text
     assert load(ROOT / "stacks" / "Pulumi.example-local.yaml") == Settings(target="local")

@@ -3,7 +3,7 @@
 A stack file is `stacks/Pulumi.<stack>.yaml`; settings stand under `config:` with the prefix `skylift:`.
 """
 
-from skylift.stack.settings.base import PROJECT, Accelerator, Strict, Target
+from skylift.stack.settings.base import PROJECT, Accelerator, Section, Target
 from skylift.stack.settings.clouds import (
     AccessSettings,
     AlertSettings,
@@ -38,8 +38,8 @@ __all__ = [
     "NetworkSettings",
     "PoolSettings",
     "RetentionSettings",
+    "Section",
     "Settings",
-    "Strict",
     "Target",
     "check",
     "describe",

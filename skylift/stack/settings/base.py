@@ -1,25 +1,31 @@
-"""What the sections of the settings are made of."""
+"""What the sections of the settings are made of.
 
-from __future__ import annotations
+A setting is `name: Annotated[type, limits, "what it is"] = default`. `msgspec.Meta` holds limits; a function beside it checks more: it
+returns the value, or raises ValueError with what must be.
+"""
 
 import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from msgspec import Meta, Struct
 
 PROJECT = "skylift"
 Target = Literal["local", "gce", "gke", "vertex", "ec2", "eks", "sagemaker", "azure-vm", "aks", "azureml"]
 Accelerator = Literal["cpu", "T4", "L4", "A10G", "A100", "A100-80GB", "H100", "H200", "V100"]
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 
 
-class Strict(BaseModel):
-    """No unknown keys, no silent conversions, no change after reading."""
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A section of the settings, which never changes. Plain values become one through `skylift.stack.settings.building`, which finds
+    what is wrong with them; the constructor trusts its caller."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Its settings, in order."""
+        return cls.__struct_fields__
 
 
 def _bucket_url(value: str) -> str:
@@ -56,10 +62,10 @@ def _tags(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
-BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
-Duration = Annotated[str, AfterValidator(_duration)]
-ImageDigest = Annotated[str, AfterValidator(_digest)]
-Tags = Annotated[dict[str, str], AfterValidator(_tags)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}[a-z0-9]$")]
+BucketUrl = Annotated[str, _bucket_url]
+Cidr = Annotated[str, _cidr]
+Duration = Annotated[str, _duration]
+ImageDigest = Annotated[str, _digest]
+Tags = Annotated[dict[str, str], _tags]
+Email = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Prefix = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}[a-z0-9]$")]

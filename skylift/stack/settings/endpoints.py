@@ -1,12 +1,12 @@
 """Served addresses."""
 
-from __future__ import annotations
+# ruff: noqa: RUF012  # msgspec gives every section an empty list or dict of its own
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
-from skylift.stack.settings.base import Accelerator, Cidr, Strict
+from skylift.stack.settings.base import Accelerator, Cidr, Section
 
 LOCAL_FIELDS = (
     "host",
@@ -22,66 +22,55 @@ LOCAL_FIELDS = (
 
 NOT_ON_CLOUDS = ("host", "port")
 
+Replicas = Annotated[int, Meta(ge=1, le=1000)]
+Hostname = Annotated[str, Meta(max_length=253)]
 
-class EndpointSettings(Strict):
+
+class EndpointSettings(Section, frozen=True, kw_only=True):
     """One served address."""
 
-    host: Literal["127.0.0.1", "::1"] = Field(
-        "127.0.0.1", description="Target `local` only: address to listen on; only this machine can reach it."
-    )
-    port: int = Field(
-        8501,
-        ge=0,
-        le=65535,
-        description="Target `local` only: HTTP port. 0 takes a free one at the first `up` and keeps it.",
-    )
-    workers: int = Field(1, ge=1, le=256, description="Serving processes that share the port, on each replica.")
-    backend: Literal["auto", "onnx", "tensorflow"] = Field(
-        "auto",
-        description="What computes: `auto` takes ONNX Runtime where the version's parity holds, else TensorFlow.",
-    )
-    threads: int = Field(
-        0, ge=0, le=256, description="Threads of one worker. 0 divides the CPUs that the machine lends by the workers."
-    )
-    queue_rows: int = Field(
-        4096, ge=1, le=1_000_000, description="Rows that may wait per worker; more are refused with 429."
-    )
-    max_batch_rows: int = Field(64, ge=1, le=65536, description="Rows that are computed at once.")
-    drain_seconds: float = Field(30.0, ge=0, le=3600, description="How long requests in flight may take at a stop [s].")
-    accelerator: Accelerator = Field("cpu", description="Clouds: what computes on each replica.")
-    machine: str | None = Field(
-        None, description="Clouds: machine type of a replica. Default: the cheapest that has the accelerator."
-    )
-    min_replicas: int | None = Field(
-        None, ge=1, le=1000, description="Clouds: replicas that always run. Default: 1, in stage `prod` 2."
-    )
-    max_replicas: int | None = Field(
-        None, ge=1, le=1000, description="Clouds: replicas at the most. Default: twice min_replicas."
-    )
-    scale_at_cpu: int = Field(
-        60, ge=10, le=95, description="Clouds: mean use of the CPUs above which replicas are added [%]."
-    )
-    exposure: Literal["private", "iam", "public"] | None = Field(
-        None,
-        description="Clouds: who may connect. `private`: the stack's network. `iam`: the service's own authenticated API (managed "
+    host: Annotated[
+        Literal["127.0.0.1", "::1"], "Target `local` only: address to listen on; only this machine can reach it."
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535), "Target `local` only: HTTP port. 0 takes a free one at the first `up` and keeps it."
+    ] = 8501
+    workers: Annotated[int, Meta(ge=1, le=256), "Serving processes that share the port, on each replica."] = 1
+    backend: Annotated[
+        Literal["auto", "onnx", "tensorflow"],
+        "What computes: `auto` takes ONNX Runtime where the version's parity holds, else TensorFlow.",
+    ] = "auto"
+    threads: Annotated[
+        int, Meta(ge=0, le=256), "Threads of one worker. 0 divides the CPUs that the machine lends by the workers."
+    ] = 0
+    queue_rows: Annotated[
+        int, Meta(ge=1, le=1_000_000), "Rows that may wait per worker; more are refused with 429."
+    ] = 4096
+    max_batch_rows: Annotated[int, Meta(ge=1, le=65536), "Rows that are computed at once."] = 64
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600), "How long requests in flight may take at a stop [s]."] = 30.0
+    accelerator: Annotated[Accelerator, "Clouds: what computes on each replica."] = "cpu"
+    machine: Annotated[
+        str | None, "Clouds: machine type of a replica. Default: the cheapest that has the accelerator."
+    ] = None
+    min_replicas: Annotated[Replicas | None, "Clouds: replicas that always run. Default: 1, in stage `prod` 2."] = None
+    max_replicas: Annotated[Replicas | None, "Clouds: replicas at the most. Default: twice min_replicas."] = None
+    scale_at_cpu: Annotated[
+        int, Meta(ge=10, le=95), "Clouds: mean use of the CPUs above which replicas are added [%]."
+    ] = 60
+    exposure: Annotated[
+        Literal["private", "iam", "public"] | None,
+        "Clouds: who may connect. `private`: the stack's network. `iam`: the service's own authenticated API (managed "
         "services; their default). `public`: the internet, by TLS only (machines and clusters, which default to `private`).",
-    )
-    certificate: str | None = Field(
-        None,
-        description="Machines and clusters: TLS certificate: ARN in ACM, self link on Google, secret id in Key Vault; in clusters the "
+    ] = None
+    certificate: Annotated[
+        str | None,
+        "Machines and clusters: TLS certificate: ARN in ACM, self link on Google, secret id in Key Vault; in clusters the "
         "name of a TLS secret in the stack's namespace.",
-    )
-    hostname: str | None = Field(
-        None, max_length=253, description="Machines and clusters: DNS name in the certificate."
-    )
-    allowed_ranges: list[Cidr] = Field(
-        [], description="Exposure `public`: ranges that may connect. Default: everyone, by TLS."
-    )
-    request_seconds: float = Field(60.0, ge=1, le=180, description="Clouds: how long a request may take [s].")
-    api_keys: bool = Field(
-        False,
-        description="Machines and clusters: whether the stack keeps a secret for hashes of API keys of this endpoint.",
-    )
-    approval: bool = Field(
-        False, description="Clouds: whether a release needs the consent of another identity, the approver."
-    )
+    ] = None
+    hostname: Annotated[Hostname | None, "Machines and clusters: DNS name in the certificate."] = None
+    allowed_ranges: Annotated[list[Cidr], "Exposure `public`: ranges that may connect. Default: everyone, by TLS."] = []
+    request_seconds: Annotated[float, Meta(ge=1, le=180), "Clouds: how long a request may take [s]."] = 60.0
+    api_keys: Annotated[
+        bool, "Machines and clusters: whether the stack keeps a secret for hashes of API keys of this endpoint."
+    ] = False
+    approval: Annotated[bool, "Clouds: whether a release needs the consent of another identity, the approver."] = False

@@ -1,12 +1,12 @@
 """All settings of a stack. docs/settings.md is generated from this package, Pulumi.yaml's `config:` is tested against it."""
 
-from __future__ import annotations
+# ruff: noqa: RUF012  # msgspec gives every section an empty list or dict of its own
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from msgspec import Meta, field
 
-from skylift.stack.settings.base import BucketUrl, Duration, Name, Prefix, Strict, Tags, Target
+from skylift.stack.settings.base import BucketUrl, Duration, Name, Prefix, Section, Tags, Target
 from skylift.stack.settings.clouds import (
     AccessSettings,
     AlertSettings,
@@ -22,82 +22,74 @@ from skylift.stack.settings.endpoints import EndpointSettings
 
 TARGETS: tuple[str, ...] = get_args(Target)
 
+Owner = Annotated[str, Meta(max_length=63)]
+Arn = Annotated[str, Meta(pattern=r"^arn:")]
 
-class BucketSettings(Strict):
+
+class BucketSettings(Section, frozen=True, kw_only=True):
     """The two buckets. What is not named is made by the stack; what is named is used as it is and never removed."""
 
-    keep: BucketUrl | None = Field(
-        None, description="URL of a bucket that exists already, for models, runs and deployments."
-    )
-    work: BucketUrl | None = Field(
-        None, description="URL of a bucket that exists already, for logs, events and checkpoints."
-    )
+    keep: Annotated[BucketUrl | None, "URL of a bucket that exists already, for models, runs and deployments."] = None
+    work: Annotated[BucketUrl | None, "URL of a bucket that exists already, for logs, events and checkpoints."] = None
 
 
-class Settings(Strict):
+class Settings(Section, frozen=True, kw_only=True):
     """All settings of a stack."""
 
-    target: Target = Field(description="Where the stack runs.")
-    backend: str | None = Field(
-        None, description="URL of Pulumi's state. Default: a folder in the project's hidden folder `.skylift`."
+    target: Annotated[Target, "Where the stack runs."]
+    backend: Annotated[
+        str | None, "URL of Pulumi's state. Default: a folder in the project's hidden folder `.skylift`."
+    ] = None
+    owner: Annotated[Owner | None, "Who answers for the stack; shown by `status`, a tag on clouds."] = None
+    disposable: Annotated[bool, "Whether `down` deletes the stack's own buckets with all that is in them."] = False
+    buckets: Annotated[BucketSettings, "Buckets of yours to use in place of new ones."] = BucketSettings()
+    endpoints: Annotated[dict[Name, EndpointSettings], "Served addresses by name."] = field(
+        default_factory=lambda: {"default": EndpointSettings()}
     )
-    owner: str | None = Field(
-        None, max_length=63, description="Who answers for the stack; shown by `status`, a tag on clouds."
-    )
-    disposable: bool = Field(
-        False, description="Whether `down` deletes the stack's own buckets with all that is in them."
-    )
-    buckets: BucketSettings = Field(BucketSettings(), description="Buckets of yours to use in place of new ones.")
-    endpoints: dict[Name, EndpointSettings] = Field(
-        {"default": EndpointSettings()}, description="Served addresses by name."
-    )
-    region: str | None = Field(None, description="Clouds, required: the region.")
-    account: str | None = Field(
-        None,
-        description="Clouds, required: AWS account id, Google project id or Azure subscription id. The stack refuses to touch any other.",
-    )
-    stage: Literal["dev", "prod"] = Field(
-        "dev",
-        description="Clouds: what the defaults aim at: `dev` a low price, `prod` two of everything and private endpoints.",
-    )
-    name_prefix: Prefix = Field("skylift", description="Clouds: beginning of every name that the stack gives.")
-    tags: Tags = Field({}, description="Clouds: tags (labels) that everything carries beside the stack's own.")
-    ttl: Duration | None = Field(
-        None, description="Clouds: how long the stack is meant to live, such as `7d`; a tag that clean-up jobs read."
-    )
-    network: NetworkSettings = Field(NetworkSettings(), description="Clouds: the network.")
-    registry: str | None = Field(
-        None, description="Clouds: a registry for images that exists already: its host and path. Default: a new one."
-    )
-    encryption_key: str | None = Field(
-        None,
-        description="Clouds: `provider` (the cloud's own key), `stack` (a key of the stack), or a key that exists: ARN, resource name or "
+    region: Annotated[str | None, "Clouds, required: the region."] = None
+    account: Annotated[
+        str | None,
+        "Clouds, required: AWS account id, Google project id or Azure subscription id. The stack refuses to touch any other.",
+    ] = None
+    stage: Annotated[
+        Literal["dev", "prod"],
+        "Clouds: what the defaults aim at: `dev` a low price, `prod` two of everything and private endpoints.",
+    ] = "dev"
+    name_prefix: Annotated[Prefix, "Clouds: beginning of every name that the stack gives."] = "skylift"
+    tags: Annotated[Tags, "Clouds: tags (labels) that everything carries beside the stack's own."] = {}
+    ttl: Annotated[
+        Duration | None, "Clouds: how long the stack is meant to live, such as `7d`; a tag that clean-up jobs read."
+    ] = None
+    network: Annotated[NetworkSettings, "Clouds: the network."] = NetworkSettings()
+    registry: Annotated[
+        str | None, "Clouds: a registry for images that exists already: its host and path. Default: a new one."
+    ] = None
+    encryption_key: Annotated[
+        str | None,
+        "Clouds: `provider` (the cloud's own key), `stack` (a key of the stack), or a key that exists: ARN, resource name or "
         "key URL. Default: `provider`, in stage `prod` `stack`.",
+    ] = None
+    identities: Annotated[
+        IdentitySettings, "Clouds: identities of yours to use in place of new ones; `up` then needs no IAM rights."
+    ] = IdentitySettings()
+    permissions_boundary: Annotated[Arn | None, "AWS: policy that bounds every role of the stack."] = None
+    access: Annotated[AccessSettings, "Clouds: who may do what."] = AccessSettings()
+    cluster: Annotated[ClusterSettings, "gke, eks, aks: the cluster."] = ClusterSettings()
+    workspace: Annotated[str | None, "azureml: resource id of a workspace that exists already. Default: a new one."] = (
+        None
     )
-    identities: IdentitySettings = Field(
-        IdentitySettings(),
-        description="Clouds: identities of yours to use in place of new ones; `up` then needs no IAM rights.",
+    pools: Annotated[dict[Name, PoolSettings], "Clouds: what runs may start from, by name."] = field(
+        default_factory=lambda: {"default": PoolSettings()}
     )
-    permissions_boundary: str | None = Field(
-        None, pattern=r"^arn:", description="AWS: policy that bounds every role of the stack."
-    )
-    access: AccessSettings = Field(AccessSettings(), description="Clouds: who may do what.")
-    cluster: ClusterSettings = Field(ClusterSettings(), description="gke, eks, aks: the cluster.")
-    workspace: str | None = Field(
-        None, description="azureml: resource id of a workspace that exists already. Default: a new one."
-    )
-    pools: dict[Name, PoolSettings] = Field(
-        {"default": PoolSettings()}, description="Clouds: what runs may start from, by name."
-    )
-    images: ImageSettings = Field(ImageSettings(), description="Clouds: the two images.")
-    secrets: list[Name] = Field(
-        [],
-        max_length=50,
-        description="Clouds: entries of the secret store that runs may name; the stack makes them empty.",
-    )
-    retention: RetentionSettings = Field(RetentionSettings(), description="Clouds: how long things are kept.")
-    budget: BudgetSettings = Field(BudgetSettings(), description="Clouds: what the stack may cost.")
-    alerts: AlertSettings = Field(AlertSettings(), description="Clouds: who hears of trouble.")
+    images: Annotated[ImageSettings, "Clouds: the two images."] = ImageSettings()
+    secrets: Annotated[
+        list[Name],
+        Meta(max_length=50),
+        "Clouds: entries of the secret store that runs may name; the stack makes them empty.",
+    ] = []
+    retention: Annotated[RetentionSettings, "Clouds: how long things are kept."] = RetentionSettings()
+    budget: Annotated[BudgetSettings, "Clouds: what the stack may cost."] = BudgetSettings()
+    alerts: Annotated[AlertSettings, "Clouds: who hears of trouble."] = AlertSettings()
 
     @property
     def cloud(self) -> Literal["local", "gcp", "aws", "azure"]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from skylift.errors import SettingsError, nearest
 from skylift.stack.settings.base import PROJECT
-from skylift.stack.settings.mistakes import mistakes, settings_error
+from skylift.stack.settings.building import Builder
+from skylift.stack.settings.kinds import fields, unfold
+from skylift.stack.settings.mistakes import settings_error
 from skylift.stack.settings.model import Settings
 from skylift.stack.settings.rules import broken_rules
 
@@ -26,11 +27,11 @@ def check(raw: Mapping[str, Any], where: str, *, prefix: str = f"{PROJECT}:") ->
     Raises:
         SettingsError: with every mistake.
     """
-    try:
-        settings = Settings.model_validate(dict(raw), strict=True)
-    except ValidationError as error:
-        raise settings_error(mistakes(error, prefix), where) from None
-    broken = broken_rules(settings, prefix)
+    builder = Builder(prefix)
+    settings = builder.section(Settings, dict(raw))
+    if settings is None:
+        raise settings_error(builder.found, where)
+    broken = broken_rules(settings, raw, prefix)
     if broken:
         raise settings_error(broken, where)
     return settings
@@ -61,7 +62,7 @@ def from_pulumi(config: Mapping[str, str], stack: str) -> Settings:
         if not key.startswith(f"{PROJECT}:"):
             continue
         name = key.removeprefix(f"{PROJECT}:")
-        field = Settings.model_fields.get(name)
+        field = fields(Settings).get(name)
         if not text and field is not None and field.default is None:
             continue  # Pulumi.yaml's default for what is not set
         raw[name] = _unquoted(name, text)
@@ -70,8 +71,8 @@ def from_pulumi(config: Mapping[str, str], stack: str) -> Settings:
 
 def _unquoted(name: str, value: Any) -> Any:
     """What the engine made a text of: it writes `false` of a stack file back as `"false"`."""
-    field = Settings.model_fields.get(name)
-    is_text = field is not None and field.annotation in (str, str | None)
+    field = fields(Settings).get(name)
+    is_text = field is not None and unfold(field.type).plain is str
     if is_text or not isinstance(value, str):
         return value
     try:
@@ -88,7 +89,7 @@ def _own(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name.startswith(f"{PROJECT}:"):
             own[name.removeprefix(f"{PROJECT}:")] = _unquoted(name.removeprefix(f"{PROJECT}:"), value)
         elif ":" not in name:
-            near = nearest(name, Settings.model_fields)
+            near = nearest(name, Settings.names())
             bare.append(
                 {
                     "key": name,

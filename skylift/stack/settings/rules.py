@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,8 @@ from skylift.stack.settings.model import Settings
 
 Found = Iterator[tuple[str, object, str]]
 """Key without prefix, given value, what is wrong with it."""
+
+Check = Callable[[Settings], Found]
 
 ON_LOCAL = ("target", "backend", "owner", "disposable", "buckets", "endpoints")
 
@@ -31,14 +33,34 @@ LONG = 160
 SCHEMES = {"local": ("file",), "aws": ("s3",), "gcp": ("gs",), "azure": ("az",)}
 
 
-def broken_rules(settings: Settings, prefix: str) -> list[Mistake]:
-    """Every rule that the settings break, as mistakes."""
-    checks = LOCAL_CHECKS if settings.target == "local" else CLOUD_CHECKS
+def broken_rules(settings: Settings, raw: Mapping[str, Any], prefix: str) -> list[Mistake]:
+    """Every rule that the settings break, as mistakes.
+
+    Args:
+        raw: the plain values that they come from, which tell what was named.
+    """
+    checks = _local(raw) if settings.target == "local" else _cloud(raw)
     return [
         {"key": f"{prefix}{key}", "problem": problem} | ({} if given is None else {"given": given})
-        for check in (*CHECKS, *checks)
+        for check in (_endpoints, _buckets, *checks)
         for key, given, problem in check(settings)
     ]
+
+
+def _local(raw: Mapping[str, Any]) -> tuple[Check, ...]:
+    return _ports, partial(_local_only, raw)
+
+
+def _cloud(raw: Mapping[str, Any]) -> tuple[Check, ...]:
+    named = partial(_without_meaning, raw), partial(_network, raw)
+    return _place, *named, _exposure, _replicas, _pools, _access, _region, _machines
+
+
+def _named(raw: Mapping[str, Any], *section: str) -> set[str]:
+    """The settings that a section of the plain values names."""
+    for part in section:
+        raw = raw.get(part, {})
+    return set(raw)
 
 
 def _endpoints(settings: Settings) -> Found:
@@ -69,12 +91,13 @@ def _ports(settings: Settings) -> Found:
         taken.setdefault(endpoint.port, name)
 
 
-def _local_only(settings: Settings) -> Found:
-    for key in sorted(settings.model_fields_set - set(ON_LOCAL)):
-        if getattr(settings, key) != type(settings).model_fields[key].default:
+def _local_only(raw: Mapping[str, Any], settings: Settings) -> Found:
+    default = Settings(target="local")
+    for key in sorted(_named(raw) - set(ON_LOCAL)):
+        if getattr(settings, key) != getattr(default, key):
             yield key, None, "has no meaning on target local"
     for name, endpoint in settings.endpoints.items():
-        for key in sorted(endpoint.model_fields_set - set(LOCAL_FIELDS)):
+        for key in sorted(_named(raw, "endpoints", name) - set(LOCAL_FIELDS)):
             yield f"endpoints.{name}.{key}", getattr(endpoint, key), "has no meaning on target local"
 
 
@@ -87,9 +110,9 @@ def _place(settings: Settings) -> Found:
         yield "account", settings.account, f"must be {ACCOUNTS[settings.cloud][1]}"
 
 
-def _without_meaning(settings: Settings) -> Found:
+def _without_meaning(raw: Mapping[str, Any], settings: Settings) -> Found:
     said = f"has no meaning on target {settings.target}"
-    if settings.kind != "cluster" and settings.cluster.model_fields_set:
+    if settings.kind != "cluster" and _named(raw, "cluster"):
         yield "cluster", None, said
     if settings.workspace is not None and settings.target != "azureml":
         yield "workspace", settings.workspace, said
@@ -101,16 +124,16 @@ def _without_meaning(settings: Settings) -> Found:
         yield "budget.billing_account", settings.budget.billing_account, said
     for name, endpoint in settings.endpoints.items():
         for key in NOT_ON_CLOUDS:
-            if key in endpoint.model_fields_set:
+            if key in _named(raw, "endpoints", name):
                 yield f"endpoints.{name}.{key}", getattr(endpoint, key), said
 
 
-def _network(settings: Settings) -> Found:
+def _network(raw: Mapping[str, Any], settings: Settings) -> Found:
     network = settings.network
     if (network.id is None) != (not network.subnets):
         missing = "subnets" if network.subnets == [] else "id"
         yield f"network.{missing}", None, "is missing: a network of yours needs both `id` and `subnets`"
-    if network.id is not None and "cidr" in network.model_fields_set:
+    if network.id is not None and "cidr" in _named(raw, "network"):
         yield "network.cidr", network.cidr, "has no meaning beside network.id"
     block = ipaddress.ip_network(network.cidr)
     if block.version != 4 or not 16 <= block.prefixlen <= 20 or not block.is_private:
@@ -175,7 +198,7 @@ def _access(settings: Settings) -> Found:
         "gcp": lambda text: text.startswith(("user:", "group:", "serviceAccount:", "principal:", "principalSet:")),
         "azure": lambda text: re.fullmatch(r"(user:|group:|sp:)?[0-9a-f-]{36}", text) is not None,
     }
-    for key in type(settings.access).model_fields:
+    for key in settings.access.names():
         for principal in getattr(settings.access, key):
             if not forms[settings.cloud](principal):
                 yield f"access.{key}", principal, f"names nobody on target {settings.target}: see docs/settings.md"
@@ -233,8 +256,3 @@ def _refused(key: str, given: object, look: Callable[[], Any]) -> Found:
 def _sentence(error: SkyliftError) -> str:
     message = error.message.removeprefix("region: ")
     return f"is refused: {message}" + (f" ({error.hint})" if error.hint and len(error.hint) < LONG else "")
-
-
-CHECKS = (_endpoints, _buckets)
-LOCAL_CHECKS = (_ports, _local_only)
-CLOUD_CHECKS = (_place, _without_meaning, _network, _exposure, _replicas, _pools, _access, _region, _machines)
