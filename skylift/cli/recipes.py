@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from skylift.cli._options import common
+
+if TYPE_CHECKING:
+    from skylift.launch.recipes import Hyperparameter
 
 
 @click.command("recipes", short_help="List what can be trained, and its hyperparameters.")
@@ -28,6 +33,10 @@ def command(name: str | None, as_json: bool) -> None:
     for recipe in found:
         _render.heading(recipe.name)
         click.echo(recipe.summary)
-        rows = [(f"--set {field.name}=", field.default, field.type, field.help) for field in recipe.hyperparameters]
+        rows = [(_set(field), field.default, field.type, field.help) for field in recipe.hyperparameters]
         _render.table(["hyperparameter", ">default", "type", "~meaning"], rows, empty="no hyperparameters")
     _render.next_steps((f"skylift train {found[0].name}", "trains it"))
+
+
+def _set(field: Hyperparameter) -> str:
+    return f"--set {field.name}=" + (f" or {field.short}=" if field.short else "")

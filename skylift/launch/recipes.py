@@ -14,7 +14,7 @@ from skylift.launch.asking import ask_training
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """One field of a recipe's Hyperparameters. `type` is int, float, bool or str; limits are inclusive."""
+    """One field of a recipe's Hyperparameters. `type` is int, float, bool or str; limits are inclusive; `short` sets it, too."""
 
     name: str
     type: str
@@ -23,6 +23,7 @@ class Hyperparameter(msgspec.Struct, frozen=True):
     minimum: float | None = None
     maximum: float | None = None
     choices: list[Any] = []
+    short: str = ""
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ def describe_code(root: str, module: str) -> Recipe:
 
 
 def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
-    """Typed hyperparameters from `name=value` texts.
+    """Typed hyperparameters by their full names, from `name=value` texts.
 
     Raises:
         InputError: names that the recipe does not have, values of a wrong type or outside their limits, all at once.
@@ -72,18 +73,22 @@ def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
     fields = {field.name: field for field in recipe.hyperparameters}
     values: dict[str, Any] = {}
     mistakes: list[str] = []
+    short = {field.short: field for field in recipe.hyperparameters if field.short}
     for name, text in given.items():
-        field = fields.get(name)
+        field = fields.get(name) or short.get(name)
         if field is None:
             near = nearest(name, fields)
             mistakes.append(f"{name} is none of its hyperparameters" + (f"; did you mean {near!r}?" if near else ""))
             continue
+        if field.name in values:
+            mistakes.append(f"{field.short} and {field.name} are the same: give one of them")
+            continue
         try:
-            values[name] = _convert(text, field.type)
+            values[field.name] = _convert(text, field.type)
         except ValueError:
             mistakes.append(f"{name} = {text!r} must be {_ARTICLES.get(field.type, field.type)}")
             continue
-        limit = _limit(values[name], field)
+        limit = _limit(values[field.name], field)
         if limit:
             mistakes.append(f"{name} = {text!r} must be {limit}")
     if mistakes:

@@ -23,6 +23,15 @@ TINY = Recipe(
 
 
 class TestParse:
+    def test_a_short_name_is_recorded_under_the_full_one(self):
+        fields = [Hyperparameter("learning_rate", "float", 0.1, minimum=0.0, short="lr")]
+        recipe = Recipe("brief", "", fields)
+        assert recipes.parse(recipe, {"lr": "0.001"}) == {"learning_rate": 0.001}
+        with pytest.raises(InputError, match="lr and learning_rate are the same"):
+            recipes.parse(recipe, {"lr": "0.001", "learning_rate": "0.1"})
+        with pytest.raises(InputError, match="at least 0"):
+            recipes.parse(recipe, {"lr": "-1"})
+
     def test_texts_get_their_types(self) -> None:
         given = {"epochs": "3", "learning_rate": "1e-2", "augment": "Yes", "optimizer": "sgd"}
         assert recipes.parse(TINY, given) == {"epochs": 3, "learning_rate": 0.01, "augment": True, "optimizer": "sgd"}

@@ -103,12 +103,34 @@ def _write_onnx(tf: Any, serve: Any, output_names: list[str], path: Path) -> Run
     import tf2onnx
 
     with contextlib.redirect_stdout(io.StringIO()):
-        tf2onnx.convert.from_function(serve, input_signature=serve.input_signature, opset=OPSET, output_path=str(path))
+        function = _OwnInputs(serve)
+        tf2onnx.convert.from_function(
+            function, input_signature=serve.input_signature, opset=OPSET, output_path=str(path)
+        )
     session = onnx_session(path)
     inputs, outputs = [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
     if set(inputs) != {each.name for each in serve.input_signature} or set(outputs) != set(output_names):
         raise ExportError(f"{path.name} has the inputs {inputs} and outputs {outputs}, not the names of the signature")
     return onnx_runner(session)
+
+
+class _OwnInputs:
+    """A function, and what it computes, without the constants that it caught: the converter takes each for one more input.
+
+    Keras' Normalization holds its mean and variance so.
+    """
+
+    def __init__(self, serve: Any) -> None:
+        self._names = {f"{each.name}:0" for each in serve.input_signature}
+        self._whole = serve
+
+    def get_concrete_function(self, *signature: Any) -> _OwnInputs:
+        self._whole = self._whole.get_concrete_function(*signature)
+        self.inputs = [each for each in self._whole.inputs if each.name in self._names]
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
 
 
 def _named(x: Inputs, task: Task) -> Named:

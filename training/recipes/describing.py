@@ -45,7 +45,8 @@ def render(described: list[dict[str, Any]], *, as_json: bool, one: bool) -> str:
 def _lines(described: dict[str, Any]) -> str:
     rows = [f"{described['name']}  {described['summary']}"]
     for field in described["hyperparameters"]:
-        rows.append(f"  {field['name']:<20} {field['type']:<6} {field['default']!s:<10} {field['help']}")
+        name = f"{field['name']} ({field['short']})" if "short" in field else field["name"]
+        rows.append(f"  {name:<20} {field['type']:<6} {field['default']!s:<10} {field['help']}")
     return "\n".join(rows)
 
 

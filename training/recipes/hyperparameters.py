@@ -13,6 +13,9 @@ from skylift.errors import RecipeError, nearest
 from training.contract import Scalar
 from training.loop.settings import LoopSettings
 
+SHORT: dict[str, str] = {"learning_rate": "lr"}
+"""What people call them on a command line; what is recorded is the full name."""
+
 TYPES: dict[type, str] = {int: "int", float: "float", bool: "bool", str: "str"}
 _WORDS: dict[str, bool] = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -28,6 +31,8 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[Scalar, ...] = ()
+    short: str = ""
+    """Another name to set it by."""
 
     def to_dict(self) -> dict[str, Any]:
         plain: dict[str, Any] = {
@@ -36,8 +41,13 @@ class Field:
             "default": self.default,
             "help": self.help,
         }
-        limits = {"minimum": self.minimum, "maximum": self.maximum, "choices": list(self.choices) or None}
-        return plain | {name: limit for name, limit in limits.items() if limit is not None}
+        more = {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "choices": list(self.choices) or None,
+            "short": self.short or None,
+        }
+        return plain | {name: value for name, value in more.items() if value is not None}
 
 
 def problems_of(kind: Any) -> list[str]:
@@ -70,17 +80,21 @@ def fields_of(kind: type[Any]) -> list[Field]:
 
 
 def all_fields(kind: type[Any]) -> list[Field]:
-    """A recipe's fields, then those of the loop that it does not declare itself."""
-    own = fields_of(kind)
-    names = {field.name for field in own}
-    return own + [field for field in fields_of(LoopSettings) if field.name not in names]
+    """A recipe's fields, then those of the loop that it does not declare itself.
+
+    A recipe's bare field of the name and type of one of the loop's changes the default alone: help and limits stay the loop's.
+    """
+    loop = {field.name: field for field in fields_of(LoopSettings)}
+    own = [_with_limits(field, loop.get(field.name)) for field in fields_of(kind)]
+    taken = {field.name for field in own}
+    return [_with_short(field, taken) for field in (*own, *(loop[name] for name in loop if name not in taken))]
 
 
 def fill(recipe: str, kind: type[Any], given: Mapping[str, Any]) -> tuple[Any, LoopSettings, dict[str, Scalar]]:
     """The recipe's hyperparameters, the loop's settings, and all values by name with defaults filled in.
 
     Args:
-        given: what was set; text is read as the field's type.
+        given: what was set, by full or short names; text is read as the field's type.
 
     Raises:
         RecipeError: unknown names, wrong types, values outside their limits: all at once.
@@ -88,18 +102,22 @@ def fill(recipe: str, kind: type[Any], given: Mapping[str, Any]) -> tuple[Any, L
     fields = {field.name: field for field in all_fields(kind)}
     values: dict[str, Scalar] = {name: field.default for name, field in fields.items()}
     wrong = []
+    short = {field.short: field for field in fields.values() if field.short}
     for name, value in given.items():
-        field = fields.get(name)
+        field = fields.get(name) or short.get(name)
         if field is None:
             near = nearest(name, fields)
             wrong.append(f"{name}: no such hyperparameter" + (f", did you mean {near!r}?" if near else ""))
+            continue
+        if name == field.short and field.name in given:
+            wrong.append(f"{name} and {field.name} are the same: give one of them")
             continue
         read = _read(value, field.type)
         problem = _problem(read, field) if read is not None else f"must be {_article(field.type)}"
         if problem:
             wrong.append(f"{name} = {value!r}: {problem}")
         elif read is not None:
-            values[name] = read
+            values[field.name] = read
     if wrong:
         raise RecipeError(
             f"recipe {recipe!r} cannot take these hyperparameters: " + "; ".join(wrong),
@@ -153,6 +171,18 @@ def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
         name: field.metadata[name] for name in ("help", "minimum", "maximum", "choices") if name in field.metadata
     }
     return Field(field.name, kind, _default(field), **known)
+
+
+def _with_limits(own: Field, loop: Field | None) -> Field:
+    is_bare = not own.help and own.minimum is None and own.maximum is None and not own.choices
+    if loop is None or loop.type is not own.type or not is_bare:
+        return own
+    return dataclasses.replace(loop, default=own.default)
+
+
+def _with_short(field: Field, taken: set[str]) -> Field:
+    short = SHORT.get(field.name, "")
+    return field if short in taken else dataclasses.replace(field, short=short)
 
 
 def _has_no_default(field: dataclasses.Field[Any]) -> bool:
