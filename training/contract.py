@@ -86,7 +86,8 @@ class Task:
         labels: one per class in order; two for binary (no, yes); empty for regression.
         metrics: of METRICS, computed beside the loss; the first one chooses the best checkpoint.
         unit: of a regression's value (`°C`, `spots per month`).
-        input_kind: how people give one input to `predict`.
+        input_kind: how people give one input to `predict`. Of `text` with one input `[length] uint8`, `predict` makes the row of
+            a text by skylift.artifacts.texts.row_of, and so should `load`.
         input_names: tabular: the columns in order.
         dark_background: image: whether it learned from light on dark.
     """

@@ -30,8 +30,8 @@ def command(
     invert: bool,
     as_json: bool,
 ) -> None:
-    """Send an input (.json, .npy, .csv, .png, .jpg, JSON itself, or - for JSON on standard input) and print the answer:
-    label, probability, and the version that answered."""
+    """Send an input (.json, .npy, .csv, .png, .jpg, .txt, JSON itself, or - for JSON on standard input) and print the answer:
+    label, probability, and the version that answered. Texts go in a list: '["guten Morgen"]'."""
     from skylift.cli import _render
     from skylift.client import prediction
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skylift.artifacts import texts
 from skylift.artifacts.records import TaskInfo, TensorSpec
 from skylift.errors import InputError
 
@@ -33,7 +34,7 @@ class Given:
 
 
 def read(source: Any, inputs: list[TensorSpec], task: TaskInfo, *, invert: bool = False) -> Given:
-    """Rows from a file's path (.json .npy .csv .png .jpg), an array or nested lists.
+    """Rows from a file's path (.json .npy .csv .png .jpg .txt), an array, nested lists or texts in a list.
 
     Args:
         invert: images: take light for dark.
@@ -43,13 +44,14 @@ def read(source: Any, inputs: list[TensorSpec], task: TaskInfo, *, invert: bool 
     """
     if isinstance(source, str | Path):
         return _read_file(Path(source), inputs, task, invert)
-    return _fit(source, inputs, "the input")
+    return _fit(source, inputs, task, "the input")
 
 
 def _read_file(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -> Given:
     if not path.is_file():
         raise InputError(
-            f"there is no file {path}", hint='give a .json, .npy, .csv, .png or .jpg file; texts go in a list: ["…"]'
+            f"there is no file {path}",
+            hint='give a .json, .npy, .csv, .png, .jpg or .txt file; texts go in a list: ["…"]',
         )
     suffix = path.suffix.lower()
     try:
@@ -61,16 +63,19 @@ def _read_file(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: boo
             value = _npy(path)
         elif suffix == ".csv":
             value = _csv_rows(path, inputs, task)
+        elif suffix == ".txt":
+            value = _text(path, inputs, task)
         else:
             raise InputError(
-                f"{path}: {suffix or 'no ending'} is none that is known", hint="known are .json .npy .csv .png .jpg"
+                f"{path}: {suffix or 'no ending'} is none that is known",
+                hint="known are .json .npy .csv .png .jpg .txt",
             )
     except (OSError, EOFError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(
             f"{path} cannot be read: {reason}", hint="check that the file is what its ending says"
         ) from None
-    return _fit(value, inputs, str(path))
+    return _fit(value, inputs, task, str(path))
 
 
 def parse_json(text: str, where: str = "the input") -> Any:
@@ -107,7 +112,7 @@ def _npy(path: Path) -> Array:
 
 def _csv_rows(path: Path, inputs: list[TensorSpec], task: TaskInfo) -> list[list[float]]:
     """Rows of numbers; a header is used to put the columns in the model's order."""
-    if any(spec.dtype in TEXT for spec in inputs):
+    if any(spec.dtype in TEXT for spec in inputs) or _takes_bytes_of_text(inputs, task):
         raise InputError(f"{path}: this model takes text, and .csv is for numbers", hint="give the rows as .json")
     with path.open(newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheets begin their files with a mark
         reader = csv.reader(file)
@@ -213,7 +218,47 @@ def _edge(picture: Array) -> float:
     return float(np.concatenate([side.ravel() for side in sides]).mean())
 
 
-def _fit(value: Any, inputs: list[TensorSpec], where: str) -> Given:
+def _text(path: Path, inputs: list[TensorSpec], task: TaskInfo) -> list[str]:
+    """The whole file as one text."""
+    if not (_takes_bytes_of_text(inputs, task) or (len(inputs) == 1 and inputs[0].dtype in TEXT)):
+        taken = ", ".join(_shown(spec) for spec in inputs)
+        raise InputError(f"{path}: this model takes no text, its input is {taken}", hint="give .json, .npy or .csv")
+    text = path.read_text(encoding="utf-8-sig").strip()
+    if not text:
+        raise InputError(f"{path} holds no text", hint="write a text into it")
+    return [text]
+
+
+def _takes_bytes_of_text(inputs: list[TensorSpec], task: TaskInfo) -> bool:
+    """Whether a row is a text's bytes: `[rows, length] uint8` of a task whose input is text."""
+    return (
+        task.input_kind == "text"
+        and len(inputs) == 1
+        and inputs[0].dtype == "uint8"
+        and len(inputs[0].shape) == 2
+        and inputs[0].shape[1] is not None
+    )
+
+
+def _text_rows(value: Any, length: int, where: str) -> Given:
+    """Each text as the row of its bytes, with a note on those that are longer."""
+    given: list[str] = [value] if isinstance(value, str) else value
+    empty = [number for number, text in enumerate(given) if not text.strip()]
+    if empty:
+        raise InputError(f"{where}: text {empty[0]} is empty", hint="give at least one letter")
+    long = sum(not texts.fits(text, length) for text in given)
+    notes = (f"the model reads {length} bytes of a text: {long} of {len(given)} were cut off there",) if long else ()
+    rows = np.frombuffer(b"".join(texts.row_of(text, length) for text in given), np.uint8)
+    return Given(rows.reshape(len(given), length), notes)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+    )
+
+
+def _fit(value: Any, inputs: list[TensorSpec], task: TaskInfo, where: str) -> Given:
     """One row or a batch, in the shape that the model takes."""
     if len(inputs) != 1:
         return _fit_several(value, inputs, where)
@@ -221,6 +266,8 @@ def _fit(value: Any, inputs: list[TensorSpec], where: str) -> Given:
     value = _bare(value, spec.name)
     if spec.dtype in TEXT:
         return Given(value if isinstance(value, list) else [value])
+    if _takes_bytes_of_text(inputs, task) and _is_text(value):
+        return _text_rows(value, int(spec.shape[1] or 0), where)
     array = _converted(value, spec, where)
     if array.size == 0:
         raise InputError(f"{where} holds no rows", hint=f"the model takes {_shown(spec)}")

@@ -23,7 +23,9 @@ TWO = [
     TensorSpec(name="age", dtype="int64", shape=[None]),
     TensorSpec(name="name", dtype="string", shape=[None]),
 ]
+BYTES = [TensorSpec(name="text", dtype="uint8", shape=[None, 6])]
 PLAIN = TaskInfo()
+WORDS = TaskInfo(kind="classification", input_kind="text")
 DARK = TaskInfo(kind="classification", input_kind="image", dark_background=True)
 TABLE = TaskInfo(kind="regression", input_kind="tabular", input_names=["a", "b", "c"])
 
@@ -260,6 +262,44 @@ class TestCsv:
     def test_a_model_of_text_takes_none(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="takes text"):
             read(file(tmp_path, "r.csv", "good\nbad\n"), TEXT)
+
+
+class TestTextAsBytes:
+    def test_texts_become_rows_of_their_bytes(self, tmp_path: Path) -> None:
+        wanted = [[ord("j"), ord("a"), 0, 0, 0, 0], [*"Öl".encode(), 0, 0, 0]]
+        assert plain(read(["ja", "Öl"], BYTES, WORDS)) == wanted
+        assert plain(read(file(tmp_path, "t.json", '{"instances": [{"text": "ja"}, {"text": "Öl"}]}'), BYTES, WORDS)) == wanted
+        assert plain(read({"text": "ja"}, BYTES, WORDS)) == wanted[:1]
+
+    def test_rows_of_numbers_are_taken_as_they_are(self) -> None:
+        row = [106, 97, 0, 0, 0, 0]
+        assert plain(read(row, BYTES, WORDS)) == plain(read([row], BYTES, WORDS)) == [row]
+
+    def test_a_text_file_is_one_text(self, tmp_path: Path) -> None:
+        given = read(file(tmp_path, "t.txt", "a\nb\n"), BYTES, WORDS)
+        assert plain(given) == [[97, 10, 98, 0, 0, 0]] and given.notes == ()
+        assert plain(read(file(tmp_path, "t.txt", "good\n"), TEXT)) == ["good"]
+
+    def test_what_is_cut_off_is_said(self) -> None:
+        given = read(["short", "much longer"], BYTES, WORDS)
+        assert given.notes == ("the model reads 6 bytes of a text: 1 of 2 were cut off there",)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "specs", "task", "said"),
+        [
+            ("t.txt", " \n", BYTES, WORDS, "holds no text"),
+            ("t.txt", "good", ROW, PLAIN, "takes no text"),
+            ("t.txt", b"\xff\xfe", BYTES, WORDS, "cannot be read"),
+            ("t.json", '["good", " "]', BYTES, WORDS, "text 1 is empty"),
+            ("t.csv", "good\nbad\n", BYTES, WORDS, r"\.csv is for numbers"),
+            ("t.json", '["good"]', WHOLE, PLAIN, "is no array of uint8"),
+        ],
+    )
+    def test_what_is_no_text_or_no_model_for_it_is_refused(
+        self, tmp_path: Path, name: str, content: str | bytes, specs: list[TensorSpec], task: TaskInfo, said: str
+    ) -> None:
+        with pytest.raises(InputError, match=said):
+            read(file(tmp_path, name, content), specs, task)
 
 
 class TestFiles:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from skylift.artifacts.texts import text_of
 from training.contract import Array, Split, Task
 
 VALUES = 8
@@ -33,8 +34,10 @@ def picture(split: Split, task: Task, row: int) -> str:
 
 
 def numbers(split: Split, task: Task, row: int) -> str:
-    """The row's first values, with the names of their columns where the task has them."""
+    """The row's first values, with the names of their columns where the task has them; of a text's bytes, the text."""
     values = _first(split, task, row).reshape(-1)
+    if task.input_kind == "text" and values.dtype == np.uint8:
+        return text_of(values.tobytes())
     names = task.input_names if len(task.input_names) == len(values) else ()
     shown = [f"{value:.4g}" for value in values[:VALUES].astype(float)]
     texts = [f"{name} {value}" for name, value in zip(names, shown, strict=False)] or shown
