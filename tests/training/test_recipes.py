@@ -76,6 +76,28 @@ class TestFill:
         assert len(caught.value.details["problems"]) == 3
 
 
+class TestShortNames:
+    def test_a_short_name_sets_the_field_and_the_full_name_is_recorded(self) -> None:
+        _, loop, values = fill("mine", Hyperparameters, {"lr": "0.01"})
+        assert loop.learning_rate == values["learning_rate"] == 0.01 and "lr" not in values
+
+    def test_short_and_full_name_together_are_refused(self) -> None:
+        with pytest.raises(RecipeError, match="lr and learning_rate are the same"):
+            fill("mine", Hyperparameters, {"lr": 0.01, "learning_rate": 0.02})
+
+    def test_a_recipe_that_has_such_a_field_keeps_it_for_itself(self) -> None:
+        @dataclass(frozen=True)
+        class Own:
+            lr: int = 3
+
+        own, loop, values = fill("mine", Own, {"lr": 5})
+        assert own.lr == 5 and loop.learning_rate == LoopSettings().learning_rate and values["lr"] == 5
+
+    def test_a_bare_field_of_the_loops_name_changes_the_default_alone(self) -> None:
+        with pytest.raises(RecipeError, match="batch_size = 0: must be at least 1"):
+            fill("mine", Hyperparameters, {"batch_size": 0})
+
+
 class TestLoading:
     def test_everything_that_lacks_is_said_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "lacking.py").write_text(
@@ -138,10 +160,12 @@ class TestProgram:
     def test_every_recipe_of_the_folder_is_listed_with_summary_and_typed_hyperparameters(self, tmp_path: Path) -> None:
         done = recipes("--json", cwd=tmp_path)
         listed = json.loads(done.stdout)
-        assert [each["name"] for each in listed] == list(BUNDLED) == ["mnist"]
+        assert [each["name"] for each in listed] == list(BUNDLED)
+        assert {"mnist", "resnet", "tabular", "sequence", "text"} == set(BUNDLED)
         fields = {field["name"]: field for field in listed[0]["hyperparameters"]}
         assert fields["epochs"]["type"] == "int" and fields["epochs"]["minimum"] == 1 and fields["epochs"]["help"]
-        assert fields["schedule"]["choices"] == ["constant", "cosine"]
+        assert {"constant", "cosine"} <= set(fields["schedule"]["choices"])
+        assert fields["learning_rate"]["short"] == "lr"
         assert listed[0]["summary"].startswith("Handwritten digits")
         assert listed[0]["task"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": [28, 28, 1]}]
 
@@ -149,7 +173,8 @@ class TestProgram:
         code = (
             "import sys; sys.argv = ['training', 'recipes', '--json']\n"
             "from training.__main__ import main\nmain(['recipes', '--json'])\n"
-            "heavy = {'tensorflow', 'keras', 'onnx', 'onnxruntime', 'mlxtend', 'matplotlib', 'sklearn', 'pandas', 'PIL'}\n"
+            "heavy = {'tensorflow', 'keras', 'onnx', 'onnxruntime', 'mlxtend', 'matplotlib', 'sklearn', 'pandas', 'PIL',"
+            " 'babel', 'statsmodels'}\n"
             "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
         )
         done = subprocess.run(

@@ -18,7 +18,7 @@ from skylift.errors import RecipeError, SkyliftError, not_found
 from training.contract import NAMES, Data, Task
 from training.recipes.hyperparameters import problems_of
 
-BUNDLED: tuple[str, ...] = ("mnist",)
+BUNDLED: tuple[str, ...] = ("mnist", "resnet", "tabular", "sequence", "text")
 
 _CALLS: dict[str, int] = {"load": 2, "build": 2, "task": 1}
 """Positional arguments that the loop hands to each function of a recipe."""
