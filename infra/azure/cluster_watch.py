@@ -95,8 +95,8 @@ def agent(logs: pulumi.Input[str]) -> azure.containerservice.ManagedClusterAddon
 
 
 def alarms(context: Context, cluster: pulumi.Input[str]) -> dict[str, Metric]:
-    """AKS counts pods by their phase for nothing: https://learn.microsoft.com/azure/aks/monitor-aks-reference. It sees no requests, so
-    errors and latency of endpoints have no alarm.
+    """AKS counts pods by their phase for nothing: https://learn.microsoft.com/azure/aks/monitor-aks-reference. It sees no requests:
+    alarms on errors and latency of endpoints are made of what replicas write (written.py).
 
     Args:
         cluster: resource id.

@@ -13,6 +13,7 @@ _SETS = "Microsoft.Compute/virtualMachineScaleSets"
 _JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 _ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
 _SCALE = ("Microsoft.Insights/autoscaleSettings/read", "Microsoft.Insights/autoscaleSettings/write")
+_COLLECTED = "Microsoft.Insights/dataCollectionRule"
 _ML = "Microsoft.MachineLearningServices/workspaces"
 _GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
 
@@ -32,6 +33,14 @@ def _vm(names: Names) -> Iterator[Grant]:
         actions=(f"{_SETS}/read", f"{_SETS}/write", f"{_SETS}/delete", f"{_SETS}/virtualMachines/delete"),
         on=runs,
     )
+    yield Grant(
+        who="host",
+        what="bind its run group to the rule that says what is collected of its logs",
+        # https://learn.microsoft.com/azure/azure-monitor/data-collection/data-collection-rule-associations
+        actions=(f"{_COLLECTED}Associations/read", f"{_COLLECTED}Associations/write"),
+        on=runs,
+    )
+    yield Grant(who="host", what="name that rule", actions=(f"{_COLLECTED}s/read",), on=(names.group_id,))
     yield Grant(
         who="launcher",
         what="make, follow and remove run groups",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from infra import boot
 from infra.azure.names import Names, vault_and_name
@@ -25,19 +25,29 @@ DISK_GIB = 150
 """Of a serving machine; training pools say their own."""
 
 
-def training_script(
-    context: Context, plan: PoolPlan, shape: Shape, host_client_id: str, training_client_id: str
-) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """Client ids of what a training machine may be: itself, and the run on it."""
+
+    host: str
+    training: str
+
+
+def training_script(context: Context, plan: PoolPlan, shape: Shape, who: Who, rule: str) -> str:
     """What a training machine runs at its first boot, as Azure takes it (base64).
+
+    Args:
+        rule: resource id of what says which of its logs are collected.
 
     Raises:
         InputError: the settings give a script that cannot be.
     """
     spec = replace(
-        _common(context, context.settings.images.training or "", host_client_id),
+        _common(context, context.settings.images.training or "", who.host),
+        log_rule=rule,
         gpu=shape.count > 0,
         max_hours=plan.settings.max_hours,
-        env={"SKYLIFT_TRAINING_CLIENT_ID": training_client_id, "SKYLIFT_POOL": plan.name},
+        env={"SKYLIFT_TRAINING_CLIENT_ID": who.training, "SKYLIFT_POOL": plan.name},
     )
     return encoded(boot.render("azure", spec))
 

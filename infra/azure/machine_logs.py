@@ -1,17 +1,18 @@
-"""What serving machines write down, in the stack's Log Analytics workspace.
+"""What machines write down, in the stack's Log Analytics workspace.
 
-The serving container's output goes to the unit's journal, journald hands it on to rsyslog (Ubuntu's default, facility `daemon`), and
+The containers' output goes to the unit's journal, journald hands it on to rsyslog (Ubuntu's default, facility `daemon`), and
 the Azure Monitor agent sends it:
 https://learn.microsoft.com/azure/azure-monitor/vm/data-collection-syslog and
 https://learn.microsoft.com/azure/azure-monitor/agents/azure-monitor-agent-manage. Not checked against a cloud.
 
-Run groups carry no agent: a rule is bound to a scale set that is there, and theirs comes and goes with the run. What runs and their
-machines print is in the work bucket (`logs/`, `live/`).
+A rule is bound to a scale set that is there, and that of a run group comes and goes with the run: its machines bind it themselves, at
+their first boot (infra/boot/azure.sh). What runs print is in the work bucket (`logs/`), too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_azure_native as azure
@@ -20,6 +21,7 @@ from infra.component import Component
 from infra.context import Context
 
 STREAM = "Microsoft-Syslog"
+PUBLISHER, AGENT, VERSION = "Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent", "1.33"
 LEVELS = ("Info", "Notice", "Warning", "Error", "Critical", "Alert", "Emergency")
 
 
@@ -36,8 +38,8 @@ class MachineLogsArgs:
 
 
 class MachineLogs(Component):
-    """Says what the agents of all endpoints collect: table `Syslog`, kept as long as `skylift:retention.logs_days` says. Each GB that
-    comes in costs about 2.8 USD, and counts against the 5 GB a day that the workspace takes.
+    """Says what the agents of all endpoints and run groups collect: table `Syslog`, kept as long as `skylift:retention.logs_days` says.
+    Each GB that comes in costs about 2.8 USD, and counts against the 5 GB a day that the workspace takes.
 
     Attributes:
         rule: resource id of the data collection rule.
@@ -69,18 +71,35 @@ def agent(identity: pulumi.Input[str]) -> azure.compute.VirtualMachineScaleSetEx
     Args:
         identity: resource id of the machine's own, by which the agent signs in; it needs no role for that.
     """
-    chosen = {"identifier-name": "mi_res_id", "identifier-value": identity}
     extension = azure.compute.VirtualMachineScaleSetExtensionArgs(
         name="logs",
-        publisher="Microsoft.Azure.Monitor",
-        type="AzureMonitorLinuxAgent",
-        type_handler_version="1.33",
+        publisher=PUBLISHER,
+        type=AGENT,
+        type_handler_version=VERSION,
         auto_upgrade_minor_version=True,
         enable_automatic_upgrade=True,
         suppress_failures=True,
-        settings={"authentication": {"managedIdentity": chosen}},
+        settings=_signs_in_as(identity),
     )
     return azure.compute.VirtualMachineScaleSetExtensionProfileArgs(extensions=[extension])
+
+
+def agent_body(identity: str) -> dict[str, Any]:
+    """The same in a request body."""
+    about = {
+        "publisher": PUBLISHER,
+        "type": AGENT,
+        "typeHandlerVersion": VERSION,
+        "autoUpgradeMinorVersion": True,
+        "enableAutomaticUpgrade": True,
+        "suppressFailures": True,
+        "settings": _signs_in_as(identity),
+    }
+    return {"extensions": [{"name": "logs", "properties": about}]}
+
+
+def _signs_in_as(identity: pulumi.Input[str]) -> dict[str, Any]:
+    return {"authentication": {"managedIdentity": {"identifier-name": "mi_res_id", "identifier-value": identity}}}
 
 
 def collect(name: str, machines: pulumi.Input[str], rule: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:

@@ -46,10 +46,17 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One alarm on logs: it rings when the query finds something in a quarter of an hour."""
+    """One alarm on logs: it rings when the query finds something in a quarter of an hour.
+
+    Args:
+        by: columns of what it finds; for each combination of their values it rings by itself, and says them.
+        severity: 1 is an error, 2 a warning.
+    """
 
     text: str
     says: str
+    by: tuple[str, ...] = ()
+    severity: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +139,7 @@ class Alarms(Component):
             time_aggregation="Count",
             operator="GreaterThan",
             threshold=0,
+            dimensions=[azure.monitor.DimensionArgs(name=one, operator="Include", values=["*"]) for one in query.by],
             failing_periods=azure.monitor.ConditionFailingPeriodsArgs(
                 min_failing_periods_to_alert=1, number_of_evaluation_periods=1
             ),
@@ -144,7 +152,7 @@ class Alarms(Component):
             kind="LogAlert",
             description=query.says,
             enabled=True,
-            severity=1,
+            severity=query.severity,
             scopes=[self._args.logs.workspace],
             evaluation_frequency="PT15M",
             window_size="PT15M",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.azure import watch
+from infra.azure import watch, written
 from infra.azure.ground import Ground
 from infra.azure.monitoring import Alarms, AlarmsArgs
 from infra.azure.names import Names
@@ -41,7 +41,11 @@ def build(ground: Ground) -> tuple[Made, list[pulumi.Resource]]:
         ),
         ground.opts,
     )
-    queries = {"reaper": watch.reaper_failures(reaper.job)}
+    queries = {
+        "reaper": watch.reaper_failures(reaper.job),
+        **written.answers(context, written.IN_SYSLOG),
+        **written.idle_runs(context),
+    }
     if "work" in ground.storage.made:
         queries["boot"] = watch.boot_reports()
     args = AlarmsArgs(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.azure.machine import IMAGE, USER, is_fast
+from infra.azure.machine_logs import agent_body
 from infra.azure.sshkey import keyless
 from infra.context import Context, PoolPlan
 from skylift.catalog import Shape
@@ -23,7 +24,7 @@ class Body:
 
     Args:
         subnet: resource id.
-        identities: resource ids of what the machine may be: the host, and training for the run.
+        identities: resource ids of what the machine may be: the host, by which its log agent signs in, and training for the run.
         script: base64.
     """
 
@@ -83,6 +84,7 @@ def _profile(context: Context, plan: PoolPlan, shape: Shape, is_spot: bool, give
             },
         },
         "networkProfile": {"networkInterfaceConfigurations": [_interface(shape, given.subnet)]},
+        "extensionProfile": agent_body(given.identities[0]),
         "securityProfile": {"encryptionAtHost": True},
         # The notice of a machine that is taken out of the set; that of a spot machine needs no profile.
         "scheduledEventsProfile": {"terminateNotificationProfile": {"enable": True, "notBeforeTimeout": "PT5M"}},

@@ -10,7 +10,7 @@ import pulumi
 
 from infra.azure.identity import Identities
 from infra.azure.logs import Logs
-from infra.azure.machine import serving_script, training_script
+from infra.azure.machine import Who, serving_script, training_script
 from infra.azure.machine_logs import MachineLogs, MachineLogsArgs
 from infra.azure.network import Network
 from infra.azure.serving_set import ServingSet, ServingSetArgs
@@ -22,6 +22,9 @@ from skylift.catalog import Shape
 from skylift.stack.outputs import Access
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+_NO_RULE = (
+    f"/subscriptions/{_NOBODY}/resourceGroups/{'g' * 90}/providers/Microsoft.Insights/dataCollectionRules/{'r' * 64}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class Machines(Component):
         _check_scripts(args.context)
         super().__init__(name, args.context, opts)
         self._name, self._args = name, args
+        self._rule = self._collected()
         self.sets: dict[str, ServingSet] = self._serve()
         self.made = Made(
             endpoints={endpoint: self._served(endpoint) for endpoint in args.context.endpoints},
@@ -62,6 +66,15 @@ class Machines(Component):
         )
         self.register_outputs({"endpoints": {endpoint: one.url for endpoint, one in self.sets.items()}})
 
+    def _collected(self) -> pulumi.Output[str] | None:
+        """Resource id of the rule for what machines write; None where there are none to write."""
+        context, args = self.context, self._args
+        images = context.settings.images
+        if not (images.serving and context.endpoints) and not (images.training and context.pools):
+            return None
+        collected = MachineLogsArgs(context=context, group=args.group, logs=args.logs.workspace)
+        return MachineLogs(f"{self._name}-logs", collected, self.child()).rule
+
     def _serve(self) -> dict[str, ServingSet]:
         context, args = self.context, self._args
         if context.settings.images.serving is None:
@@ -69,10 +82,9 @@ class Machines(Component):
                 names = ", ".join(context.endpoints)
                 pulumi.log.warn(f"endpoints left out until skylift:images.serving names an image: {names}", self)
             return {}
-        if not context.endpoints:
+        rule = self._rule
+        if rule is None:
             return {}
-        collected = MachineLogsArgs(context=context, group=args.group, logs=args.logs.workspace)
-        rule = MachineLogs(f"{self._name}-logs", collected, self.child()).rule
         return {
             endpoint: ServingSet(
                 f"{self._name}-{endpoint}",
@@ -114,7 +126,8 @@ class Machines(Component):
         host, training = self._args.identities.of["host"], self._args.identities.of["training"]
 
         def made(known: dict[str, str]) -> dict[str, Any]:
-            script = training_script(self.context, plan, shape, known["host_client"], known["training_client"])
+            who = Who(host=known["host_client"], training=known["training_client"])
+            script = training_script(self.context, plan, shape, who, known["rule"])
             given = Body(subnet=known["subnet"], identities=(known["host"], known["training"]), script=script)
             return body(self.context, plan, shape, is_spot, given)
 
@@ -124,6 +137,7 @@ class Machines(Component):
             training=training.id,
             host_client=host.client_id,
             training_client=training.client_id,
+            rule=self._rule or "",
         ).apply(made)
 
     def _place(self) -> dict[str, pulumi.Input[str]]:
@@ -139,7 +153,7 @@ def _check_scripts(context: Context) -> None:
     """The scripts are made when identities are known; what is wrong with them is said before anything is made."""
     if context.settings.images.training is not None:
         for pool in context.pools.values():
-            training_script(context, pool, pool.shapes[0], _NOBODY, _NOBODY)
+            training_script(context, pool, pool.shapes[0], Who(host=_NOBODY, training=_NOBODY), _NO_RULE)
     if context.settings.images.serving is not None:
         for endpoint in context.endpoints.values():
             serving_script(context, endpoint, _NOBODY)

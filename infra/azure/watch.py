@@ -1,7 +1,7 @@
 """What is worth an alarm on each kind of target. Names of metrics: https://learn.microsoft.com/azure/azure-monitor/reference/metrics-index.
 
-What Azure does not measure has none: a Standard load balancer sees neither status codes nor how long an answer takes, and no metric of a
-machine tells what its GPU does. There CPU use stands in, and the reaper and `max_hours` end what was forgotten.
+What Azure does not measure is read from what the stack's own programs write: errors and latency of endpoints on machines and clusters,
+and GPUs of run groups (written.py). Of GPUs of endpoints on machines neither tells; there CPU use stands in.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ notice() {
 }
 
 acknowledge() { :; }
+collect() { :; }
 
 # https://docs.docker.com/engine/logging/drivers/awslogs/
 log_options() {

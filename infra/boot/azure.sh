@@ -73,6 +73,14 @@ acknowledge() {
 # To the journal with the unit's output, from where the agent takes it to the log workspace.
 tell() { echo "$1"; }
 
+# All machines of a set bind it to the same rule; none waits for that or fails by it.
+# https://learn.microsoft.com/rest/api/monitor/data-collection-rule-associations/create
+collect() {
+  [ -z "$RULE" ] || as_machine "$ARM/" -X PUT -H 'Content-Type: application/json' \
+    -d "{\"properties\":{\"dataCollectionRuleId\":\"$RULE\"}}" \
+    "$ARM${ID%/virtualMachines/*}/providers/Microsoft.Insights/dataCollectionRuleAssociations/skylift?api-version=2022-06-01"
+} >/dev/null 2>&1
+
 # The id names the machine of a set as well as one by itself. A shutdown from inside would leave it allocated and billed:
 # https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-set-vms/delete
 # https://learn.microsoft.com/azure/virtual-machines/states-billing

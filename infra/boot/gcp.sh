@@ -49,6 +49,7 @@ notice() {
 }
 
 acknowledge() { :; }
+collect() { :; }
 
 # https://docs.docker.com/engine/logging/drivers/gcplogs/
 log_options() { logs=(--log-driver gcplogs --log-opt "gcp-project=$LOGS"); }

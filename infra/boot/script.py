@@ -60,6 +60,7 @@ def _decided(cloud: Cloud, spec: BootSpec, body: str) -> str:
         "ENDPOINT": spec.endpoint,
         "CLIENT": spec.identity_client_id,
         "LOGS": spec.logs,
+        "RULE": spec.log_rule,
         "TLS": spec.tls_secret,
         "GPU": "1" if spec.gpu else "",
         "AGENT": "1" if spec.agent and spec.mode == "train" else "",

@@ -42,6 +42,7 @@ class BootSpec:
         agent_timeout_s: how long the host agent may take to be ready.
         logs: beside journald and the serial console: on AWS a CloudWatch log group, on Google the project whose Cloud Logging
             takes the containers' output; empty elsewhere (Azure's agent reads what journald hands on to syslog).
+        log_rule: resource id of the data collection rule that the scale set of a run group is bound to (Azure, train).
         tls_secret: name of the secret with private key and certificates in one PEM, which the server finds in
             `/run/skylift/tls.pem`; on Azure `vault/name`, elsewhere of this account and region (serve).
         agent: run the host agent, which hands the run its credentials. Without it the run has the machine's own identity.
@@ -68,6 +69,7 @@ class BootSpec:
     driver_timeout_s: int = 600
     agent_timeout_s: int = 300
     logs: str = ""
+    log_rule: str = ""
     tls_secret: str = ""
     agent: bool = True
 

@@ -1,7 +1,7 @@
 # A machine of a run group: the run that its tags name, until that is over, its time is, or something fails; then it is removed.
 JOB=run
 SINCE=$(date +%s)
-BUSY=$SINCE LOOKED=0 TOLD=$SINCE
+BUSY=$SINCE SEEN=0 TOLD=$SINCE
 
 place_of_report() { echo "live/${RUN:-_boot}/boot-$MACHINE.json"; }
 
@@ -28,6 +28,7 @@ accept() {
     fail no_run "the machine's tags name no run"
   fi
   (($(date +%s) < UNTIL)) || fail past_end "the run group is past its end"
+  collect &
 }
 
 # A restart helps neither a recipe that breaks its contract nor a run that ended without a model: exit codes of skylift.errors.
@@ -84,16 +85,16 @@ linger() {
 }
 
 # GPUs that nobody uses are billed all the same: each five minutes, how long ago one of them last did something.
-look_at_gpus() {
+gpus() {
   local use now=$1
-  ((now >= LOOKED + 12 * PAUSE)) || return
-  LOOKED=$now
+  ((now >= SEEN + 12 * PAUSE)) || return
+  SEEN=$now
   use=$(timeout 20 nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits | sort -n | tail -n 1)
   [[ $use =~ ^[0-9]+$ ]] || return
   ((use < 5)) || BUSY=$now
   ((now >= TOLD + 60 * PAUSE)) || return
   TOLD=$now
-  tell "{\"event\":\"gpu\",\"run\":\"$RUN\",\"machine\":\"$MACHINE\",\"idle_minutes\":$(((now - BUSY) / 60))}"
+  tell "{\"event\":\"gpu\",\"run\":\"$RUN\",\"idle_minutes\":$(((now - BUSY) / 60))}"
 }
 
 # One look at what may end this machine's life. Nothing else decides it, and it begins before anything else can hang.
@@ -112,7 +113,7 @@ tend() {
     return
   fi
   [ ! -e "$STATE/notice" ] || return
-  [ -z "$GPU" ] || look_at_gpus "$now"
+  [ -z "$GPU" ] || gpus "$now"
   case $(state run) in
     inactive | failed)
       code=$(cat "$STATE/ended-run" 2>/dev/null || echo unknown)

@@ -38,7 +38,7 @@ def combinations() -> list[tuple[Cloud, dict[str, Any]]]:
     for cloud, mode, gpu, rich in itertools.product(CLOUDS, ("train", "serve"), (True, False), (True, False)):
         more: dict[str, Any] = {"mode": mode, "gpu": gpu}
         if rich:
-            more["env"] = {f"SKYLIFT_SETTING_{number}": "v" * 20 for number in range(10)}
+            more["env"] = {f"SKYLIFT_SETTING_{number}": "v" * 20 for number in range(8)}
             more["logs"] = "" if cloud == "azure" else "/skylift/production/containers"
         if rich and mode == "serve":
             more |= {
@@ -47,6 +47,10 @@ def combinations() -> list[tuple[Cloud, dict[str, Any]]]:
             }
         if mode == "train":
             more["agent"] = rich
+        if cloud == "azure" and mode == "train" and rich:
+            more["log_rule"] = (
+                f"/subscriptions/{'0' * 36}/resourceGroups/{'g' * 30}/providers/Microsoft.Insights/rules/{'r' * 40}"
+            )
         found.append((cloud, more))
     return found
 

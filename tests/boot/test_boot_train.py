@@ -401,7 +401,7 @@ def test_a_machine_tells_for_how_long_its_gpus_have_done_nothing(machine: Make, 
     vm.boot(spec(cloud, "train", logs="/skylift/prod" if cloud == "aws" else ""))
     vm.until(lambda: told_of_gpus(vm), "a word on the GPUs")
     first = told_of_gpus(vm)[0]
-    assert first == {"event": "gpu", "run": RUN, "machine": NAMES[cloud], "idle_minutes": 0}
+    assert first == {"event": "gpu", "run": RUN, "idle_minutes": 0}
     vm.set("gpu-use", "0\n4\n")
     vm.set("later", "10800")
     vm.until(lambda: told_of_gpus(vm)[-1]["idle_minutes"] in (180, 181), "three idle hours")
@@ -425,3 +425,18 @@ def test_a_machine_without_gpus_does_not_look_for_them(machine: Make) -> None:
     vm.boot(spec("aws", "train", gpu=False, logs="/skylift/prod"))
     vm.until_off()
     assert not vm.calls("nvidia-smi")
+
+
+def test_a_run_group_on_azure_is_bound_to_what_is_collected_of_its_logs(machine: Make) -> None:
+    """And a refusal keeps no run from starting."""
+    vm = machine("azure", "train")
+    rule = "/subscriptions/acct/resourceGroups/rg/providers/Microsoft.Insights/dataCollectionRules/machines"
+    vm.boot(spec("azure", "train", log_rule=rule))
+    vm.until_running("run")
+    at = "management.azure.com/subscriptions/acct/resourceGroups/rg/providers/Microsoft.Compute/virtualMachineScaleSets/prod-run"
+    vm.until(
+        lambda: vm.api.to(f"PUT {at}/providers/Microsoft.Insights/dataCollectionRuleAssociations/skylift?"), "bound"
+    )
+    (asked,) = vm.api.to("PUT management.azure.com/")
+    assert json.loads(asked.body) == {"properties": {"dataCollectionRuleId": rule}}
+    assert asked.headers["authorization"] == "Bearer TOKEN-for-https://management.azure.com/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def templates() -> list[Any]:
 
 
 def test_a_body_is_what_the_clouds_types_say() -> None:
-    for template in templates():
+    for template in copy.deepcopy(templates()):
         flat = {**template.body, **template.body["properties"], "resourceGroupName": "runs"}
         del flat["properties"]
         profile = flat["virtualMachineProfile"]
@@ -46,6 +47,8 @@ def test_a_body_is_what_the_clouds_types_say() -> None:
         profile["networkProfile"]["networkInterfaceConfigurations"] = [
             {"name": interface["name"], **interface["properties"], "ipConfigurations": [flat_address]}
         ]
+        (extension,) = profile["extensionProfile"]["extensions"]
+        profile["extensionProfile"] = {"extensions": [{"name": extension["name"], **extension["properties"]}]}
         flat["identity"]["userAssignedIdentities"] = list(flat["identity"]["userAssignedIdentities"])
         assert schema.problems("azure-native:compute:VirtualMachineScaleSet", flat) == []
 
@@ -210,5 +213,23 @@ def test_what_serving_machines_print_goes_to_the_stacks_logs() -> None:
     assert "daemon" in source["facilityNames"] and "Info" in source["logLevels"]
 
 
-def test_without_endpoints_no_rule_is_made() -> None:
-    assert not declared("azure-vm", images=IMAGES, registry=REGISTRY, endpoints={}).of("DataCollectionRule")
+def test_what_machines_of_run_groups_print_goes_there_too() -> None:
+    """By the host's identity; the machines bind their set to the rule, for it is not there at `up`."""
+    seen = running()
+    for template in templates():
+        profile = template.body["properties"]["virtualMachineProfile"]
+        (extension,) = profile["extensionProfile"]["extensions"]
+        about = extension["properties"]
+        assert (about["type"], about["suppressFailures"]) == ("AzureMonitorLinuxAgent", True)
+        signed = about["settings"]["authentication"]["managedIdentity"]["identifier-value"]
+        assert signed.endswith("-host") and signed in template.body["identity"]["userAssignedIdentities"]
+        script = base64.b64decode(profile["osProfile"]["customData"]).decode()
+        (given,) = [line for line in script.splitlines() if line.startswith("RULE=")]
+        rule = seen.one("DataCollectionRule").inputs["dataCollectionRuleName"]
+        assert given.endswith(f"/dataCollectionRules/{rule}")
+
+
+def test_a_rule_is_there_for_endpoints_or_pools_and_for_neither_none_is_made() -> None:
+    without = {"images": IMAGES, "registry": REGISTRY, "endpoints": {}}
+    assert declared("azure-vm", **without).of("DataCollectionRule")
+    assert not declared("azure-vm", registry=REGISTRY, endpoints={}).of("DataCollectionRule")
