@@ -139,7 +139,7 @@ class TestFeed:
         for first in (0, 3, 5):
             source = feed.begin(order, first)
             for number in range(first, 5):
-                x, y = feed.take(source, number - first)
+                x, y, weights = feed.share(feed.fetch(source, number - first), 0)
                 wanted_x, wanted_y = batches.batch(rows, task, order[number * 16 : (number + 1) * 16])
                 assert np.array_equal(y.numpy(), wanted_y) and y.dtype == wanted_y.dtype
                 pairs = (

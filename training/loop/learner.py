@@ -9,6 +9,7 @@ from training.contract import LOSSES, Array, Task
 from training.loop import optimizing
 from training.loop.batches import Inputs
 from training.loop.feed import Feed
+from training.loop.group import Group
 from training.loop.settings import LoopSettings
 
 
@@ -19,17 +20,24 @@ class Sums:
         self.names = tuple(names)
         self.rows = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.totals = tf.Variable([0.0] * len(names), dtype=tf.float64, trainable=False)
-        self.tf = tf
+        self._tf = tf
 
     def add(self, per_row: Sequence[Any]) -> None:
         """Add one batch: for every name a tensor `[rows]`."""
-        tf = self.tf
-        self.rows.assign_add(tf.cast(tf.shape(per_row[0])[0], tf.float64))
-        self.totals.assign_add(tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in per_row]))
+        tf = self._tf
+        totals = tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in per_row])
+        self.add_totals(tf.cast(tf.shape(per_row[0])[0], tf.float64), totals)
 
-    def means(self) -> dict[str, float]:
-        rows = max(float(self.rows.numpy()), 1.0)
-        return {name: float(total) / rows for name, total in zip(self.names, self.totals.numpy(), strict=True)}
+    def add_totals(self, rows: Any, totals: Any) -> None:
+        """Add so many rows (scalar float64) with the sum of each name over them, `[names] float64`."""
+        self.rows.assign_add(rows)
+        self.totals.assign_add(totals)
+
+    def means(self, group: Group | None = None) -> dict[str, float]:
+        """Over the rows of this process, or over those of a group whose members all ask at the same point."""
+        known = [float(self.rows.numpy()), *map(float, self.totals.numpy())]
+        rows, *totals = group.sum(known) if group else known
+        return {name: total / max(rows, 1.0) for name, total in zip(self.names, totals, strict=True)}
 
     def reset(self) -> None:
         self.rows.assign(0.0)
@@ -42,6 +50,7 @@ class Learner:
     Args:
         steps: in the whole run, for the schedule of the learning rate.
         policy: Keras's dtype policy that the model was built under.
+        group: of processes that learn together; the model was built in its scope.
         weights: of each class in the loss, `[classes] float32`.
     """
 
@@ -56,34 +65,36 @@ class Learner:
         *,
         policy: str = "float32",
         weights: Array | None = None,
+        group: Group | None = None,
     ) -> None:
         self.model = model
         self.task = task
-        self.optimizer = optimizing.optimizer(keras, settings, steps, policy)
-        self.optimizer.build(model.trainable_variables)
+        self.group = group or Group(tf)
+        with self.group.scope():
+            self.optimizer = optimizing.optimizer(keras, settings, steps, policy)
+            self.optimizer.build(model.trainable_variables)
         self.sums = Sums(tf, ("loss", *task.metrics))
         self.evaluated = Sums(tf, ("loss", *task.metrics))
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self.tf = tf
         self._weights = None if weights is None else tf.constant(weights)
-        per_row = _per_row(tf, keras, task)
+        self._per_row = _per_row(tf, keras, task)
+        self._jit = True if optimizing.compiles(tf, settings) else None
+        self._replica_step = tf.function(self._learned, jit_compile=self._jit)
         signature = [_input_spec(tf, task), _target_spec(tf, task)]
-        jit = True if optimizing.compiles(tf, settings) else None
-        self.train_step: Callable[[Inputs, Any], None] = tf.function(
-            self._train(per_row), input_signature=signature, jit_compile=jit
-        )
-        self.eval_step: Callable[[Inputs, Any], Any] = tf.function(self._evaluate(per_row), input_signature=signature)
+        self.train_step: Callable[[Inputs, Any], None] = tf.function(self._alone, input_signature=signature)
+        self.eval_step: Callable[[Inputs, Any], Any] = tf.function(self._evaluated, input_signature=signature)
 
     def steps_of(self, feed: Feed) -> Callable[[Any, int, int], None]:
         """A function that learns from several batches in one call: of what `feed.begin` gave, the first one's number behind it, and
         how many."""
-        tf = self.tf
+        tf, group = self.tf, self.group
 
         def train_steps(source: Any, first: Any, count: Any) -> None:
             for number in tf.range(first, first + count):
-                x, y = feed.take(source, number)
-                self.train_step(x, y)
+                batch = feed.fetch(source, number)
+                self._count(group.strategy.run(self._share_of(feed), args=(batch,)))
 
         compiled = tf.function(train_steps, reduce_retracing=True)
         return lambda source, first, count: compiled(source, tf.constant(first, tf.int64), tf.constant(count, tf.int64))
@@ -109,37 +120,52 @@ class Learner:
         optimizer = [variable.value for variable in self.optimizer.variables]
         return [*optimizer, self._step, self.sums.rows, self.sums.totals]
 
-    def _train(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], None]:
+    def _share_of(self, feed: Feed) -> Callable[[Any], tuple[Any, Any, Any]]:
+        def learn(batch: Any) -> tuple[Any, Any, Any]:
+            replica = self.tf.distribute.get_replica_context().replica_id_in_sync_group
+            learned: tuple[Any, Any, Any] = self._replica_step(*feed.share(batch, replica))
+            return learned
+
+        return learn
+
+    def _alone(self, x: Any, y: Any) -> None:
+        """One step from one whole batch, on this process alone."""
+        rows = self.tf.shape(y)[0]
+        self._count(self._replica_step(x, y, self.tf.fill([rows], 1.0 / self.tf.cast(rows, self.tf.float32))))
+
+    def _learned(self, x: Any, y: Any, weights: Any) -> tuple[Any, Any, Any]:
+        """One replica's part of a step: rows, sums over them, and the loss."""
         tf, model = self.tf, self.model
+        with tf.GradientTape() as tape:
+            values = self._per_row(y, model(x, training=True))
+            loss = tf.reduce_sum(self._weighed(values[0], y) * weights)
+            if model.losses:
+                loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in model.losses]) / self.group.replicas
+            scaled = self.optimizer.scale_loss(loss)
+        variables = model.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        counts = tf.cast(weights > 0, tf.float64)
+        sums = tf.stack([tf.reduce_sum(tf.cast(each, tf.float64) * counts) for each in values])
+        return tf.reduce_sum(counts), sums, loss
 
-        def train_step(x: Any, y: Any) -> None:
-            with tf.GradientTape() as tape:
-                values = per_row(y, model(x, training=True))
-                loss = tf.reduce_mean(self._weighed(values[0], y))
-                if model.losses:
-                    loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in model.losses])
-                scaled = self.optimizer.scale_loss(loss)
-            variables = model.trainable_variables
-            self.optimizer.apply(tape.gradient(scaled, variables), variables)
-            self.sums.add(values)
-            step = self._step.assign_add(1)
-            is_first_bad = tf.logical_and(self._bad_step < 0, tf.logical_not(tf.math.is_finite(loss)))
-            self._bad_step.assign(tf.where(is_first_bad, step, self._bad_step))
-
-        return train_step
+    def _count(self, learned: tuple[Any, Any, Any]) -> None:
+        """Add what the replicas of this process learned from."""
+        tf = self.tf
+        rows, sums, losses = (tf.add_n(list(self.group.strategy.experimental_local_results(each))) for each in learned)
+        self.sums.add_totals(rows, sums)
+        step = self._step.assign_add(1)
+        is_first_bad = tf.logical_and(self._bad_step < 0, tf.logical_not(tf.math.is_finite(losses)))
+        self._bad_step.assign(tf.where(is_first_bad, step, self._bad_step))
 
     def _weighed(self, losses: Any, y: Any) -> Any:
         if self._weights is None:
             return losses
         return losses * self.tf.gather(self._weights, self.tf.cast(self.tf.reshape(y, [-1]), self.tf.int64))
 
-    def _evaluate(self, per_row: Callable[[Any, Any], list[Any]]) -> Callable[[Any, Any], Any]:
-        def eval_step(x: Any, y: Any) -> Any:
-            outputs = self.model(x, training=False)
-            self.evaluated.add(per_row(y, outputs))
-            return outputs
-
-        return eval_step
+    def _evaluated(self, x: Any, y: Any) -> Any:
+        outputs = self.model(x, training=False)
+        self.evaluated.add(self._per_row(y, outputs))
+        return outputs
 
 
 def _per_row(tf: Any, keras: Any, task: Task) -> Callable[[Any, Any], list[Any]]:
