@@ -8,14 +8,13 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.cluster_control import Control, ControlArgs
-from infra.aws.cluster_nodes import Nodes, NodesArgs, group_shapes
+from infra.aws.cluster_nodes import Nodes, NodesArgs
 from infra.aws.cluster_watch import Watch, WatchArgs
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.component import Component
-from infra.kubernetes import planned
+from infra.kubernetes import nodes, planned
 from infra.kubernetes.workloads import EKS_POD_IDENTITY, AutoscalerArgs, Subject, Workloads, WorkloadsArgs
-from infra.promise import Made, Served, Variant
 
 AUTOSCALER = "cluster-autoscaler"
 LAUNCHERS, CALLERS = "skylift:launchers", "skylift:callers"
@@ -24,7 +23,6 @@ LAUNCHERS, CALLERS = "skylift:launchers", "skylift:callers"
 BALANCER = {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
 """Keeps callers' addresses, which network policies judge by: https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support"""
 INTERNAL = {**BALANCER, "service.beta.kubernetes.io/aws-load-balancer-internal": "true"}
-SETTLED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,56 +44,18 @@ class Cluster(Component):
         super().__init__(name, args.platform.context, opts)
         self._name, self._platform, self._names = name, args.platform, Names(self.context)
         control = Control(f"{name}-control", ControlArgs(platform=args.platform), self.child())
-        nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
+        dedicated = [self._nodes(plan, control) for plan in nodes.dedicated(self.context, mixed=True)]
         ties = [*self._identities(control), *self._people(control)]
-        workloads = self._workloads(control, [*control.ready, *nodes, *ties])
+        workloads = self._workloads(control, [*control.ready, *dedicated, *ties])
         if self.context.settings.alerts.emails:
             watched = WatchArgs(platform=args.platform, cluster=control.name, logs=control.pod_logs)
             Watch(f"{name}-watch", watched, self.child())
-        self.made = self._made(workloads)
+        self.made = planned.made(self.context, workloads, "eks", {"cluster": self._names.cluster})
         self.register_outputs({"cluster": control.name, "urls": workloads.urls})
 
-    def _pool_nodes(self, control: Control) -> list[pulumi.Resource]:
-        made: list[pulumi.Resource] = []
-        for pool in self.context.pools.values():
-            for spot in (True, False) if pool.settings.spot else (False,):
-                for index, shapes in enumerate(group_shapes(pool.shapes)):
-                    gpus = shapes[0].count
-                    args = NodesArgs(
-                        platform=self._platform,
-                        cluster=control.name,
-                        machines=[shape.machine for shape in shapes],
-                        least=0,
-                        most=pool.settings.max_machines,
-                        gpus=gpus,
-                        spot=spot,
-                        disk_gib=pool.settings.disk_gib,
-                        labels=planned.node_labels(pool.name, gpus),
-                        taint=planned.node_taint(pool.name, gpus),
-                    )
-                    kind = "spot" if spot else "demand"
-                    made.append(Nodes(f"{self._name}-pool-{pool.name}-{kind}-{index}", args, self.child()))
-        return made
-
-    def _endpoint_nodes(self, control: Control) -> list[pulumi.Resource]:
-        if self.context.settings.images.serving is None:
-            return []
-        made: list[pulumi.Resource] = []
-        for plan in self.context.endpoints.values():
-            own = planned.serving_nodes(plan.name)
-            args = NodesArgs(
-                platform=self._platform,
-                cluster=control.name,
-                machines=[plan.shape.machine],
-                least=0,
-                most=plan.max_replicas + 1,  # one more, so that a new replica is there before the old one goes
-                gpus=plan.shape.count,
-                disk_gib=100,
-                labels=planned.node_labels(own, plan.shape.count),
-                taint=planned.node_taint(own, plan.shape.count),
-            )
-            made.append(Nodes(f"{self._name}-{own}", args, self.child()))
-        return made
+    def _nodes(self, plan: nodes.NodesPlan, control: Control) -> Nodes:
+        args = NodesArgs(platform=self._platform, cluster=control.name, plan=plan)
+        return Nodes(f"{self._name}-{plan.name}", args, self.child())
 
     def _identities(self, control: Control) -> list[pulumi.Resource]:
         namespace = self.context.settings.cluster.namespace
@@ -132,10 +92,11 @@ class Cluster(Component):
 
     def _workloads(self, control: Control, after: list[pulumi.Resource]) -> Workloads:
         settings, platform = self.context.settings, self._platform
+        quota = planned.quota(self.context)
         args = WorkloadsArgs(
             namespace=settings.cluster.namespace,
             stack=self.context.stack,
-            quota=planned.quota(self.context),
+            quota=quota,
             metadata=EKS_POD_IDENTITY,
             keep=platform.storage.keep,
             work=platform.storage.work,
@@ -144,33 +105,10 @@ class Cluster(Component):
             callers=[Subject(kind="Group", name=CALLERS)] if "caller" in platform.identity.arns else [],
             endpoints=planned.serving(self.context, [platform.network.cidr]),
             serving_image=settings.images.serving,
-            device_plugin=planned.quota(self.context).gpus > 0,
+            device_plugin=quota.gpus > 0,
             autoscaler=AutoscalerArgs(cluster=control.name, region=self.context.region, service_account=AUTOSCALER),
             internal_load_balancer_annotations=INTERNAL,
             public_load_balancer_annotations=BALANCER,
         )
         opts = pulumi.ResourceOptions(parent=self, provider=control.kubernetes, depends_on=after)
         return Workloads(f"{self._name}-workloads", args, opts)
-
-    def _made(self, workloads: Workloads) -> Made:
-        waiting = {name: Served(url="", access="eks") for name in self.context.endpoints}
-        served = {
-            name: Served(
-                url=url,
-                access="direct" if self.context.endpoints[name].exposure == "public" else "eks",
-                resource=name,
-                settled=SETTLED_SECONDS,
-            )
-            for name, url in workloads.urls.items()
-        }
-        return Made(
-            endpoints={**waiting, **served},
-            pools={
-                name: [
-                    Variant(machine=shape.machine, spot=spot, body=planned.template_body(pool))
-                    for shape, spot in pool.variants
-                ]
-                for name, pool in self.context.pools.items()
-            },
-            place={"cluster": self._names.cluster, "namespace": workloads.namespace.namespace},
-        )

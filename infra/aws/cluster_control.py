@@ -13,7 +13,8 @@ from infra.aws.cluster_nodes import Nodes, NodesArgs
 from infra.aws.names import Names
 from infra.aws.platform import Platform
 from infra.component import Component
-from infra.kubernetes import planned
+from infra.kubernetes import nodes
+from infra.kubernetes.client import kubeconfig
 
 LOG_AGENT = "amazon-cloudwatch-observability"
 ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "metrics-server", LOG_AGENT)
@@ -100,14 +101,7 @@ class Control(Component):
 
     def _equip(self, made: aws.eks.Cluster) -> None:
         before = [self._addon(addon, made, []) for addon in ADDONS if addon not in ON_NODES]
-        args = NodesArgs(
-            platform=self._platform,
-            cluster=made.name,
-            machines=[planned.system_machine(self.context)],
-            least=planned.system_least(self.context),
-            most=self.context.settings.cluster.system_max,
-            labels={"skylift.dev/system": "true"},
-        )
+        args = NodesArgs(platform=self._platform, cluster=made.name, plan=nodes.system(self.context))
         groups = self._log_groups()
         system = Nodes(f"{self._name}-system", args, self.child(depends_on=before))
         self.ready = [*before, system, *(self._addon(addon, made, [system, *groups]) for addon in ON_NODES)]
@@ -145,7 +139,7 @@ class Control(Component):
         return json.dumps(values) if values else None
 
     def _client(self, endpoint: pulumi.Input[str], authority: pulumi.Input[str]) -> k8s.Provider:
-        config = pulumi.Output.all(endpoint, authority).apply(lambda known: json.dumps(self._kubeconfig(*known)))
+        config = pulumi.Output.all(endpoint, authority).apply(lambda known: self._kubeconfig(*known))
         return k8s.Provider(
             f"{self._name}-kubernetes",
             kubeconfig=config,
@@ -153,22 +147,7 @@ class Control(Component):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _kubeconfig(self, endpoint: str, authority: str) -> dict[str, object]:
-        """No token in it: `aws` makes one of whoever calls."""
-        command = ["eks", "get-token", "--cluster-name", self._names.cluster, "--region", self.context.region]
-        user = {
-            "exec": {
-                "apiVersion": "client.authentication.k8s.io/v1beta1",
-                "command": "aws",
-                "args": command,
-                "interactiveMode": "Never",
-            }
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "stack",
-            "clusters": [{"name": "stack", "cluster": {"server": endpoint, "certificate-authority-data": authority}}],
-            "contexts": [{"name": "stack", "context": {"cluster": "stack", "user": "caller"}}],
-            "users": [{"name": "caller", "user": user}],
-        }
+    def _kubeconfig(self, endpoint: str, authority: str) -> str:
+        cluster = {"server": endpoint, "certificate-authority-data": authority}
+        args = ["eks", "get-token", "--cluster-name", self._names.cluster, "--region", self.context.region]
+        return kubeconfig(cluster, "aws", args=args)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -11,9 +11,8 @@ import pulumi_aws as aws
 from infra.aws.platform import Platform
 from infra.component import Component
 from infra.kubernetes.naming import GPU
-from skylift.catalog import Shape
+from infra.kubernetes.nodes import NodesPlan
 
-SYSTEM_DISK_GIB = 50
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template"
 """Beginning of the tags by which the cluster autoscaler knows a node that does not exist yet:
 https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/aws/README.md"""
@@ -21,25 +20,14 @@ https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudpro
 
 @dataclass(frozen=True, kw_only=True)
 class NodesArgs:
-    """One group of nodes.
-
+    """
     Args:
         cluster: name of the cluster.
-        machines: EC2 types in order of preference.
-        gpus: of one node.
-        taint: key and value, effect NoSchedule; None for nodes that anything may use.
     """
 
     platform: Platform
     cluster: pulumi.Input[str]
-    machines: Sequence[str]
-    least: int
-    most: int
-    gpus: int = 0
-    spot: bool = False
-    disk_gib: int = SYSTEM_DISK_GIB
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taint: tuple[str, str] | None = None
+    plan: NodesPlan
 
 
 class Nodes(Component):
@@ -53,35 +41,35 @@ class Nodes(Component):
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.platform.context, opts)
-        template = self._template(name, args)
+        plan, template = args.plan, self._template(name, args.plan.disk_gib)
         self.group = aws.eks.NodeGroup(
             f"{name}-nodes",
             cluster_name=args.cluster,
             node_role_arn=args.platform.identity.arns["nodes"],
             # In zones that sell it: a group that spans another would ask there, too, and wait.
-            subnet_ids=args.platform.network.subnets_with(args.machines[0]),
-            ami_type="AL2023_x86_64_NVIDIA" if args.gpus else "AL2023_x86_64_STANDARD",
-            capacity_type="SPOT" if args.spot else "ON_DEMAND",
-            instance_types=list(args.machines),
+            subnet_ids=args.platform.network.subnets_with(plan.machines[0]),
+            ami_type="AL2023_x86_64_NVIDIA" if plan.gpus else "AL2023_x86_64_STANDARD",
+            capacity_type="SPOT" if plan.spot else "ON_DEMAND",
+            instance_types=list(plan.machines),
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
                 id=template.id, version=template.latest_version.apply(str)
             ),
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
-                min_size=args.least, max_size=args.most, desired_size=args.least
+                min_size=plan.least, max_size=plan.most, desired_size=plan.least
             ),
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
-            labels=dict(args.labels),
-            taints=[aws.eks.NodeGroupTaintArgs(key=args.taint[0], value=args.taint[1], effect="NO_SCHEDULE")]
-            if args.taint
+            labels=dict(plan.labels),
+            taints=[aws.eks.NodeGroupTaintArgs(key=plan.taint[0], value=plan.taint[1], effect="NO_SCHEDULE")]
+            if plan.taint
             else [],
             # The autoscaler changes it all day.
             opts=self.child(ignore_changes=["scalingConfig.desiredSize"]),
         )
-        self._tell_the_autoscaler(name, args)
+        self._tell_the_autoscaler(name, plan)
         self.register_outputs({"group": self.group.node_group_name})
 
-    def _template(self, name: str, args: NodesArgs) -> aws.ec2.LaunchTemplate:
+    def _template(self, name: str, disk_gib: int) -> aws.ec2.LaunchTemplate:
         tags = dict(self.context.tags)
         return aws.ec2.LaunchTemplate(
             f"{name}-template",
@@ -92,7 +80,7 @@ class Nodes(Component):
                 aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
                     device_name="/dev/xvda",
                     ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
-                        volume_size=args.disk_gib, volume_type="gp3", encrypted="true", delete_on_termination="true"
+                        volume_size=disk_gib, volume_type="gp3", encrypted="true", delete_on_termination="true"
                     ),
                 )
             ],
@@ -103,13 +91,13 @@ class Nodes(Component):
             opts=self.child(),
         )
 
-    def _tell_the_autoscaler(self, name: str, args: NodesArgs) -> None:
+    def _tell_the_autoscaler(self, name: str, plan: NodesPlan) -> None:
         """Tags of the node group do not reach the Auto Scaling group that it makes."""
-        told = {f"{TEMPLATE}/label/{key}": value for key, value in args.labels.items()}
-        if args.taint:
-            told[f"{TEMPLATE}/taint/{args.taint[0]}"] = f"{args.taint[1]}:NoSchedule"
-        if args.gpus:
-            told[f"{TEMPLATE}/resources/{GPU}"] = str(args.gpus)
+        told = {f"{TEMPLATE}/label/{key}": value for key, value in plan.labels.items()}
+        if plan.taint:
+            told[f"{TEMPLATE}/taint/{plan.taint[0]}"] = f"{plan.taint[1]}:NoSchedule"
+        if plan.gpus:
+            told[f"{TEMPLATE}/resources/{GPU}"] = str(plan.gpus)
         group = self.group.resources.apply(_scaling_group)
         for index, (key, value) in enumerate(sorted(told.items())):
             tag = aws.autoscaling.TagTagArgs(key=key, value=value, propagate_at_launch=False)
@@ -120,16 +108,3 @@ def _scaling_group(made: Sequence[aws.eks.outputs.NodeGroupResource]) -> str:
     groups = made[0].autoscaling_groups
     assert groups, "EKS tells the group of every node group that is active"
     return str(groups[0].name)
-
-
-def group_shapes(shapes: Sequence[Shape]) -> list[list[Shape]]:
-    """Shapes that one node group may mix: the autoscaler takes all nodes of a group for alike, so CPUs, memory and GPUs must agree."""
-    mixed: list[list[Shape]] = []
-    for shape in shapes:
-        alike = (shape.cpus, shape.memory_gib, shape.count)
-        found = next((one for one in mixed if (one[0].cpus, one[0].memory_gib, one[0].count) == alike), None)
-        if found is None:
-            mixed.append([shape])
-        else:
-            found.append(shape)
-    return mixed

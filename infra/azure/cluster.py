@@ -12,14 +12,11 @@ from infra.azure.cluster_nodes import SPOT, Nodes, NodesArgs
 from infra.azure.cluster_trust import USE, Trust, TrustArgs
 from infra.azure.ground import Ground
 from infra.component import Component
-from infra.context import PoolPlan
-from infra.kubernetes import planned
+from infra.kubernetes import nodes, planned
 from infra.kubernetes.workloads import AKS_WORKLOAD_IDENTITY, Subject, Workloads, WorkloadsArgs
-from infra.promise import Made, Served, Variant
 
 INTERNAL = {"service.beta.kubernetes.io/azure-load-balancer-internal": "true"}
 """https://learn.microsoft.com/azure/aks/internal-lb"""
-SETTLED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,64 +40,28 @@ class Cluster(Component):
         network = self.context.settings.network
         self._prefixes = cluster_network.prefixes(network.id, self) if network.id else [network.cidr]
         control = Control(f"{name}-control", ControlArgs(ground=args.ground, prefixes=self._prefixes), self.child())
-        nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
+        dedicated = [self._nodes(plan, control) for plan in nodes.dedicated(self.context)]
         trust = Trust(f"{name}-trust", TrustArgs(ground=args.ground, issuer=control.issuer), self.child())
-        workloads = self._workloads(control, trust, [*control.ready, *nodes, trust])
-        self.made, self.id = self._made(control, workloads), control.id
+        workloads = self._workloads(control, trust, [*control.ready, *dedicated, trust])
+        place = {"cluster": control.name, "cluster_resource_group": control.group, "issuer": control.issuer}
+        # Pods of a run carry the label of workload identity, and those of a spot variant put up with AKS' taint.
+        self.made = planned.made(self.context, workloads, "aks", place, on_spot=[SPOT], more={"labels": USE})
+        self.id = control.id
         self.register_outputs({"cluster": control.id, "urls": workloads.urls})
 
-    def _pool_nodes(self, control: Control) -> list[pulumi.Resource]:
-        made: list[pulumi.Resource] = []
-        for pool in self.context.pools.values():
-            for index, (shape, spot) in enumerate(pool.variants):
-                args = NodesArgs(
-                    context=self.context,
-                    group=control.group,
-                    cluster=control.name,
-                    kind="p",
-                    owner=pool.name,
-                    machine=shape.machine,
-                    most=pool.settings.max_machines,
-                    gpus=shape.count,
-                    disk_gib=pool.settings.disk_gib,
-                    spot=spot,
-                    zones=pool.settings.zones,
-                    subnet=control.subnet,
-                    labels=planned.node_labels(pool.name, shape.count),
-                    taint=planned.node_taint(pool.name, shape.count),
-                )
-                made.append(Nodes(f"{self._name}-pool-{pool.name}-{index}", args, self.child()))
-        return made
-
-    def _endpoint_nodes(self, control: Control) -> list[pulumi.Resource]:
-        if self.context.settings.images.serving is None:
-            return []
-        made: list[pulumi.Resource] = []
-        for plan in self.context.endpoints.values():
-            own = planned.serving_nodes(plan.name)
-            args = NodesArgs(
-                context=self.context,
-                group=control.group,
-                cluster=control.name,
-                kind="s",
-                owner=plan.name,
-                machine=plan.shape.machine,
-                most=plan.max_replicas + 1,  # one more, so that a new replica is there before the old one goes
-                gpus=plan.shape.count,
-                disk_gib=100,
-                subnet=control.subnet,
-                labels=planned.node_labels(own, plan.shape.count),
-                taint=planned.node_taint(own, plan.shape.count),
-            )
-            made.append(Nodes(f"{self._name}-{own}", args, self.child()))
-        return made
+    def _nodes(self, plan: nodes.NodesPlan, control: Control) -> Nodes:
+        args = NodesArgs(
+            context=self.context, group=control.group, cluster=control.name, subnet=control.subnet, plan=plan
+        )
+        return Nodes(f"{self._name}-{plan.name}", args, self.child())
 
     def _workloads(self, control: Control, trust: Trust, after: list[pulumi.Resource]) -> Workloads:
         settings, ground = self.context.settings, self._ground
+        quota = planned.quota(self.context)
         args = WorkloadsArgs(
             namespace=settings.cluster.namespace,
             stack=self.context.stack,
-            quota=planned.quota(self.context),
+            quota=quota,
             metadata=AKS_WORKLOAD_IDENTITY,
             keep=ground.storage.keep,
             work=ground.storage.work,
@@ -110,7 +71,7 @@ class Cluster(Component):
             callers=self._subjects("predict"),
             endpoints=planned.serving(self.context, self._prefixes),
             serving_image=settings.images.serving,
-            device_plugin=planned.quota(self.context).gpus > 0,
+            device_plugin=quota.gpus > 0,
             internal_load_balancer_annotations=INTERNAL,
         )
         opts = pulumi.ResourceOptions(parent=self, provider=control.kubernetes, depends_on=after)
@@ -129,35 +90,3 @@ class Cluster(Component):
             )
         pairs = [one.rpartition(":") for one in named]
         return [Subject(kind="Group" if kind == "group" else "User", name=id_) for kind, _, id_ in pairs]
-
-    def _made(self, control: Control, workloads: Workloads) -> Made:
-        waiting = {name: Served(url="", access="aks") for name in self.context.endpoints}
-        served = {
-            name: Served(
-                url=url,
-                access="direct" if self.context.endpoints[name].exposure == "public" else "aks",
-                resource=name,
-                settled=SETTLED_SECONDS,
-            )
-            for name, url in workloads.urls.items()
-        }
-        place: dict[str, pulumi.Input[str]] = {
-            "cluster": control.name,
-            "cluster_resource_group": control.group,
-            "namespace": workloads.namespace.namespace,
-            "issuer": control.issuer,
-        }
-        pools = {name: _variants(pool) for name, pool in self.context.pools.items()}
-        return Made(endpoints={**waiting, **served}, pools=pools, place=place)
-
-
-def _variants(pool: PoolPlan) -> list[Variant]:
-    """Pods of a run carry the label of workload identity, and those of a spot variant put up with AKS' taint."""
-    return [
-        Variant(
-            machine=shape.machine,
-            spot=spot,
-            body={**planned.template_body(pool, [SPOT] if spot else []), "labels": USE},
-        )
-        for shape, spot in pool.variants
-    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from infra.kubernetes import client
 from skylift.errors import SettingsError
 
 SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"
@@ -14,27 +15,12 @@ SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"
 HINT = "install it: az aks install-cli"
 
 
-def kubeconfig(given: str) -> dict[str, Any]:
-    """Address and certificate of the cluster from what Azure gives (base64); whoever calls signs in by `az`, and no token is in it."""
+def kubeconfig(given: str) -> str:
+    """With address and certificate of the cluster from what Azure gives (base64); whoever calls signs in by `az`."""
     cluster = yaml.safe_load(base64.b64decode(given))["clusters"][0]["cluster"]
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1beta1",
-            "command": "kubelogin",
-            "args": ["get-token", "--server-id", SERVER, "--login", "azurecli"],
-            "installHint": HINT,
-            "interactiveMode": "Never",
-        }
-    }
     known = {key: cluster[key] for key in ("server", "certificate-authority-data") if key in cluster}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "stack",
-        "clusters": [{"name": "stack", "cluster": known}],
-        "contexts": [{"name": "stack", "context": {"cluster": "stack", "user": "caller"}}],
-        "users": [{"name": "caller", "user": user}],
-    }
+    args = ["get-token", "--server-id", SERVER, "--login", "azurecli"]
+    return client.kubeconfig(known, "kubelogin", args=args, installHint=HINT)
 
 
 def issuer(profile: Any) -> str:

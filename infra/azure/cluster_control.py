@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from infra.azure.ground import Ground
 from infra.azure.names import Names, last, part, stable_id
 from infra.azure.roles import CLUSTER_ADMIN, role_id
 from infra.component import Component
-from infra.kubernetes import planned
+from infra.kubernetes import nodes
 
 _aks = azure.containerservice
 
@@ -130,23 +129,23 @@ class Control(Component):
         )
 
     def _system(self) -> azure.containerservice.ManagedClusterAgentPoolProfileArgs:
-        least = planned.system_least(self.context)
+        plan = nodes.system(self.context)
         return _aks.ManagedClusterAgentPoolProfileArgs(
             name="system",
             mode="System",
             type="VirtualMachineScaleSets",
-            vm_size=planned.system_machine(self.context),
+            vm_size=plan.machines[0],
             os_type="Linux",
             os_sku="Ubuntu",
             os_disk_size_gb=64,
             vnet_subnet_id=self.subnet,
             enable_auto_scaling=True,
-            count=least,
-            min_count=least,
-            max_count=self.context.settings.cluster.system_max,
+            count=plan.least,
+            min_count=plan.least,
+            max_count=plan.most,
             enable_node_public_ip=False,
             enable_encryption_at_host=True,
-            node_labels={"skylift.dev/system": "true"},
+            node_labels=dict(plan.labels),
             tags=self.context.tags,
         )
 
@@ -181,4 +180,4 @@ class Control(Component):
 
 
 def _config(given: Sequence[azure.containerservice.outputs.CredentialResultResponse]) -> str:
-    return json.dumps(kubeconfig(given[0].value))
+    return kubeconfig(given[0].value)

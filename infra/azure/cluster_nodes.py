@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_azure_native as azure
@@ -11,6 +10,7 @@ import pulumi_azure_native as azure
 from infra.azure.names import stable_id
 from infra.component import Component
 from infra.context import Context
+from infra.kubernetes.nodes import NodesPlan
 from infra.kubernetes.pods import Toleration
 
 SPOT = Toleration(key="kubernetes.azure.com/scalesetpriority", value="spot")
@@ -19,32 +19,18 @@ SPOT = Toleration(key="kubernetes.azure.com/scalesetpriority", value="spot")
 
 @dataclass(frozen=True, kw_only=True)
 class NodesArgs:
-    """One pool of nodes.
-
+    """
     Args:
         group: name of the cluster's resource group.
         cluster: its name.
-        kind, owner: what the nodes are for: `p` a pool, `s` an endpoint, and its name.
-        gpus: of one node.
-        zones: where they may stand; empty for anywhere in the region.
         subnet: resource id.
-        taint: key and value, effect NoSchedule.
     """
 
     context: Context
     group: pulumi.Input[str]
     cluster: pulumi.Input[str]
-    kind: str
-    owner: str
-    machine: str
-    most: int
-    gpus: int
-    disk_gib: int
-    taint: tuple[str, str]
     subnet: pulumi.Input[str]
-    spot: bool = False
-    zones: Sequence[str] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    plan: NodesPlan
 
 
 class Nodes(Component):
@@ -58,43 +44,46 @@ class Nodes(Component):
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
-        taints = [args.taint, *([(SPOT.key, str(SPOT.value))] if args.spot else [])]
+        plan = args.plan
+        spot = {SPOT.key: str(SPOT.value)} if plan.spot else {}
+        taints = [*([plan.taint] if plan.taint else []), *spot.items()]
         self.pool = azure.containerservice.AgentPool(
             f"{name}-nodes",
             resource_group_name=args.group,
             resource_name_=args.cluster,
-            agent_pool_name=pool_name(args),
+            agent_pool_name=pool_name(plan),
             mode="User",
             type="VirtualMachineScaleSets",
-            vm_size=args.machine,
+            vm_size=plan.machines[0],
             os_type="Linux",
             os_sku="Ubuntu",
-            os_disk_size_gb=args.disk_gib,
+            os_disk_size_gb=plan.disk_gib,
             vnet_subnet_id=args.subnet,
-            availability_zones=list(args.zones) or None,
+            availability_zones=list(plan.zones) or None,
             enable_auto_scaling=True,
-            min_count=0,
-            max_count=args.most,
-            count=0,
+            min_count=plan.least,
+            max_count=plan.most,
+            count=plan.least,
             enable_node_public_ip=False,
             enable_encryption_at_host=True,
-            gpu_profile=azure.containerservice.GPUProfileArgs(driver="Install") if args.gpus else None,
-            scale_set_priority="Spot" if args.spot else "Regular",
-            scale_set_eviction_policy="Delete" if args.spot else None,
-            spot_max_price=-1.0 if args.spot else None,  # up to the price on demand
+            gpu_profile=azure.containerservice.GPUProfileArgs(driver="Install") if plan.gpus else None,
+            scale_set_priority="Spot" if plan.spot else "Regular",
+            scale_set_eviction_policy="Delete" if plan.spot else None,
+            spot_max_price=-1.0 if plan.spot else None,  # up to the price on demand
             # AKS adds label and taint of spot nodes by itself; said here too, they are no drift.
-            node_labels={**args.labels, **({SPOT.key: str(SPOT.value)} if args.spot else {})},
+            node_labels={**plan.labels, **spot},
             node_taints=[f"{key}={value}:NoSchedule" for key, value in taints],
-            tags={**args.context.tags, "skylift-pool": args.owner},
+            tags={**args.context.tags, "skylift-pool": plan.owner},
             # The number of the first moment; later ones are the autoscaler's.
             opts=self.child(ignore_changes=["count"]),
         )
         self.register_outputs({"pool": self.pool.name})
 
 
-def pool_name(args: NodesArgs) -> str:
+def pool_name(plan: NodesPlan) -> str:
     """Twelve letters and digits, a letter first. What cannot change in place is told by the last five, so that a new pool is there
     before the old one goes."""
-    lasting = (args.machine, str(args.spot), str(args.disk_gib), *args.zones)
-    readable = "".join(one for one in args.owner.lower() if one.isascii() and one.isalnum())
-    return f"{args.kind}{readable[:6]}{stable_id(args.kind, args.owner, *lasting)[:5]}"
+    kind = plan.kind[0]
+    lasting = (plan.machines[0], str(plan.spot), str(plan.disk_gib), *plan.zones)
+    readable = "".join(one for one in plan.owner.lower() if one.isascii() and one.isalnum())
+    return f"{kind}{readable[:6]}{stable_id(kind, plan.owner, *lasting)[:5]}"

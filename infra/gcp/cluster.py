@@ -14,16 +14,14 @@ from infra.gcp import names
 from infra.gcp.access import Access, AccessArgs
 from infra.gcp.cluster_control import Control, ControlArgs
 from infra.gcp.cluster_nodes import Nodes, NodesArgs
-from infra.kubernetes import planned
+from infra.kubernetes import nodes, planned
 from infra.kubernetes.naming import Role
 from infra.kubernetes.workloads import GKE_METADATA, Account, Subject, Workloads, WorkloadsArgs
-from infra.promise import Made, Served, Variant
 
 if TYPE_CHECKING:
     from infra.gcp.target import Ground
 
 INTERNAL = {"networking.gke.io/load-balancer-type": "Internal"}
-SETTLED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,55 +94,22 @@ class Cluster(Component):
             ),
             self.child(),
         )
-        nodes = [*self._pool_nodes(control), *self._endpoint_nodes(control)]
+        dedicated = [self._nodes(plan, control) for plan in nodes.dedicated(self.context)]
         # IAM knows a cluster's principals only once it is there.
         rights = Access(f"{name}-pods", args.pods, self.child(depends_on=control.ready))
-        workloads = self._workloads(control, [*control.ready, *nodes, rights])
-        self.made = self._made(workloads)
+        workloads = self._workloads(control, [*control.ready, *dedicated, rights])
+        self.made = planned.made(self.context, workloads, "gke-dns", {"cluster": names.cluster(self.context)})
         self.register_outputs({"cluster": control.name, "urls": workloads.urls})
 
-    def _pool_nodes(self, control: Control) -> list[pulumi.Resource]:
-        made: list[pulumi.Resource] = []
-        for pool in self.context.pools.values():
-            for index, (shape, spot) in enumerate(pool.variants):
-                args = NodesArgs(
-                    context=self.context,
-                    cluster=control.name,
-                    account=self._args.accounts["nodes"],
-                    machine=shape.machine,
-                    shape=shape,
-                    spot=spot,
-                    least=0,
-                    most=pool.settings.max_machines,
-                    disk_gib=pool.settings.disk_gib,
-                    zones=pool.settings.zones or self._args.zones.get(shape.machine, ()),
-                    labels=planned.node_labels(pool.name, shape.count),
-                    taint=planned.node_taint(pool.name, shape.count),
-                )
-                made.append(Nodes(f"{self._name}-pool-{pool.name}-{index}", args, self.child()))
-        return made
-
-    def _endpoint_nodes(self, control: Control) -> list[pulumi.Resource]:
-        if self.context.settings.images.serving is None:
-            return []
-        made: list[pulumi.Resource] = []
-        for plan in self.context.endpoints.values():
-            own = planned.serving_nodes(plan.name)
-            args = NodesArgs(
-                context=self.context,
-                cluster=control.name,
-                account=self._args.accounts["nodes"],
-                machine=plan.shape.machine,
-                shape=plan.shape,
-                least=0,
-                most=plan.max_replicas + 1,  # one more, so that a new replica is there before the old one goes
-                disk_gib=100,
-                zones=self._args.zones.get(plan.shape.machine, ()),
-                labels=planned.node_labels(own, plan.shape.count),
-                taint=planned.node_taint(own, plan.shape.count),
-            )
-            made.append(Nodes(f"{self._name}-{own}", args, self.child()))
-        return made
+    def _nodes(self, plan: nodes.NodesPlan, control: Control) -> Nodes:
+        args = NodesArgs(
+            context=self.context,
+            cluster=control.name,
+            account=self._args.accounts["nodes"],
+            plan=plan,
+            zones=self._args.zones.get(plan.machines[0], ()),
+        )
+        return Nodes(f"{self._name}-{plan.name}", args, self.child())
 
     def _workloads(self, control: Control, after: list[pulumi.Resource]) -> Workloads:
         settings, args = self.context.settings, self._args
@@ -176,30 +141,6 @@ class Cluster(Component):
             for role in roles
             if (email := names.given(self.context, role)) is not None
         }
-
-    def _made(self, workloads: Workloads) -> Made:
-        waiting = {name: Served(url="", access="gke-dns") for name in self.context.endpoints}
-        served = {
-            name: Served(
-                url=url,
-                access="direct" if self.context.endpoints[name].exposure == "public" else "gke-dns",
-                resource=name,
-                settled=SETTLED_SECONDS,
-            )
-            for name, url in workloads.urls.items()
-        }
-        pools = {
-            name: [
-                Variant(machine=shape.machine, spot=spot, body=planned.template_body(pool))
-                for shape, spot in pool.variants
-            ]
-            for name, pool in self.context.pools.items()
-        }
-        place: dict[str, pulumi.Input[str]] = {
-            "cluster": names.cluster(self.context),
-            "namespace": workloads.namespace.namespace,
-        }
-        return Made(endpoints={**waiting, **served}, pools=pools, place=place)
 
 
 def subject(principal: str) -> Subject:

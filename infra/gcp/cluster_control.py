@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pulumi
@@ -13,7 +12,8 @@ from infra.component import Component
 from infra.context import Context
 from infra.gcp import names
 from infra.gcp.cluster_nodes import Nodes, NodesArgs
-from infra.kubernetes import planned
+from infra.kubernetes import nodes
+from infra.kubernetes.client import kubeconfig
 
 PLUGIN_HINT = "install it: gcloud components install gke-gcloud-auth-plugin"
 
@@ -119,20 +119,14 @@ class Control(Component):
 
     def _system(self, made: gcp.container.Cluster) -> Nodes:
         args = NodesArgs(
-            context=self.context,
-            cluster=made.id,
-            account=self._args.nodes,
-            machine=planned.system_machine(self.context),
-            least=planned.system_least(self.context),
-            most=self.context.settings.cluster.system_max,
-            labels={"skylift.dev/system": "true"},
+            context=self.context, cluster=made.id, account=self._args.nodes, plan=nodes.system(self.context)
         )
         return Nodes(f"{self._name}-system", args, self.child())
 
     def _client(self, host: pulumi.Output[str]) -> k8s.Provider:
         return k8s.Provider(
             f"{self._name}-kubernetes",
-            kubeconfig=host.apply(lambda known: json.dumps(kubeconfig(known))),
+            kubeconfig=host.apply(_kubeconfig),
             cluster_identifier=f"{names.project(self.context)}/locations/{self.context.region}/clusters/{names.cluster(self.context)}",
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -156,22 +150,7 @@ def _dns(config: object) -> str:
     return str(dns.endpoint)
 
 
-def kubeconfig(host: str) -> dict[str, object]:
-    """No token in it, and no certificate: the name's is one of Google's public ones."""
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1beta1",
-            "command": "gke-gcloud-auth-plugin",
-            "installHint": PLUGIN_HINT,
-            "provideClusterInfo": True,
-            "interactiveMode": "Never",
-        }
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "stack",
-        "clusters": [{"name": "stack", "cluster": {"server": f"https://{host}"}}],
-        "contexts": [{"name": "stack", "context": {"cluster": "stack", "user": "caller"}}],
-        "users": [{"name": "caller", "user": user}],
-    }
+def _kubeconfig(host: str) -> str:
+    """Without a certificate: the name's is one of Google's public ones."""
+    cluster = {"server": f"https://{host}"}
+    return kubeconfig(cluster, "gke-gcloud-auth-plugin", installHint=PLUGIN_HINT, provideClusterInfo=True)

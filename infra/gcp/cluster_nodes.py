@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_gcp as gcp
 
 from infra.component import Component
 from infra.context import Context
+from infra.kubernetes.nodes import NodesPlan
 from skylift.catalog import Shape
-
-SYSTEM_DISK_GIB = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodesArgs:
-    """One pool of nodes.
-
+    """
     Args:
         cluster: name or id of the cluster.
         account: e-mail of the nodes' service account.
-        shape: None for the system pool, whose machine is `machine`.
-        zones: where its nodes may stand; empty for all of the cluster's.
-        taint: key and value, effect NO_SCHEDULE; None for nodes that anything may use.
+        zones: that sell the machine, for nodes that the settings want in none; empty for all of the cluster's.
     """
 
     context: Context
     cluster: pulumi.Input[str]
     account: pulumi.Input[str]
-    machine: str
-    least: int
-    most: int
-    shape: Shape | None = None
-    spot: bool = False
-    disk_gib: int = SYSTEM_DISK_GIB
+    plan: NodesPlan
     zones: Sequence[str] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taint: tuple[str, str] | None = None
 
 
 class Nodes(Component):
@@ -51,48 +40,51 @@ class Nodes(Component):
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args.context, opts)
+        plan = args.plan
         self.pool = gcp.container.NodePool(
             f"{name}-nodes",
             cluster=args.cluster,
             location=args.context.region,
-            node_locations=list(args.zones) or None,
-            initial_node_count=0 if args.least == 0 else 1,
+            node_locations=list(plan.zones or args.zones) or None,
+            initial_node_count=0 if plan.least == 0 else 1,
             autoscaling=gcp.container.NodePoolAutoscalingArgs(
-                total_min_node_count=args.least,
-                total_max_node_count=args.most,
-                location_policy="ANY" if args.spot else "BALANCED",
+                total_min_node_count=plan.least,
+                total_max_node_count=plan.most,
+                location_policy="ANY" if plan.spot else "BALANCED",
             ),
             management=gcp.container.NodePoolManagementArgs(auto_repair=True, auto_upgrade=True),
             upgrade_settings=gcp.container.NodePoolUpgradeSettingsArgs(max_surge=1, max_unavailable=0),
-            node_config=self._node(args),
+            node_config=_node(args),
             # The number of the first moment; later ones are the autoscaler's.
             opts=self.child(ignore_changes=["initialNodeCount", "nodeCount"]),
         )
         self.register_outputs({"pool": self.pool.name})
 
-    def _node(self, args: NodesArgs) -> gcp.container.NodePoolNodeConfigArgs:
-        taint = gcp.container.NodePoolNodeConfigTaintArgs
-        taints = [taint(key=args.taint[0], value=args.taint[1], effect="NO_SCHEDULE")] if args.taint else []
-        return gcp.container.NodePoolNodeConfigArgs(
-            machine_type=args.machine,
-            guest_accelerators=_accelerators(args.shape),
-            spot=args.spot,
-            disk_size_gb=args.disk_gib,
-            disk_type="pd-balanced",
-            image_type="COS_CONTAINERD",
-            service_account=args.account,
-            oauth_scopes=["https://www.googleapis.com/auth/cloud-platform"],
-            workload_metadata_config=gcp.container.NodePoolNodeConfigWorkloadMetadataConfigArgs(mode="GKE_METADATA"),
-            shielded_instance_config=gcp.container.NodePoolNodeConfigShieldedInstanceConfigArgs(
-                enable_secure_boot=True, enable_integrity_monitoring=True
-            ),
-            gcfs_config=gcp.container.NodePoolNodeConfigGcfsConfigArgs(enabled=True),
-            gvnic=gcp.container.NodePoolNodeConfigGvnicArgs(enabled=True),
-            metadata={"disable-legacy-endpoints": "true"},
-            labels=dict(args.labels),
-            resource_labels=dict(args.context.tags),
-            taints=taints,
-        )
+
+def _node(args: NodesArgs) -> gcp.container.NodePoolNodeConfigArgs:
+    plan = args.plan
+    taint = gcp.container.NodePoolNodeConfigTaintArgs
+    taints = [taint(key=plan.taint[0], value=plan.taint[1], effect="NO_SCHEDULE")] if plan.taint else []
+    return gcp.container.NodePoolNodeConfigArgs(
+        machine_type=plan.machines[0],
+        guest_accelerators=_accelerators(plan.shape),
+        spot=plan.spot,
+        disk_size_gb=plan.disk_gib,
+        disk_type="pd-balanced",
+        image_type="COS_CONTAINERD",
+        service_account=args.account,
+        oauth_scopes=["https://www.googleapis.com/auth/cloud-platform"],
+        workload_metadata_config=gcp.container.NodePoolNodeConfigWorkloadMetadataConfigArgs(mode="GKE_METADATA"),
+        shielded_instance_config=gcp.container.NodePoolNodeConfigShieldedInstanceConfigArgs(
+            enable_secure_boot=True, enable_integrity_monitoring=True
+        ),
+        gcfs_config=gcp.container.NodePoolNodeConfigGcfsConfigArgs(enabled=True),
+        gvnic=gcp.container.NodePoolNodeConfigGvnicArgs(enabled=True),
+        metadata={"disable-legacy-endpoints": "true"},
+        labels=dict(plan.labels),
+        resource_labels=dict(args.context.tags),
+        taints=taints,
+    )
 
 
 def _accelerators(shape: Shape | None) -> list[gcp.container.NodePoolNodeConfigGuestAcceleratorArgs] | None:

@@ -5,27 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import pulumi
+
 from infra.context import Context, EndpointPlan, PoolPlan
+from infra.kubernetes import nodes
 from infra.kubernetes.namespace import Quota
-from infra.kubernetes.naming import GPU, GPU_NODES, POOL_LABEL
+from infra.kubernetes.naming import GPU, POOL_LABEL
 from infra.kubernetes.pods import Place, Toleration
 from infra.kubernetes.serving_args import Exposure, ServingArgs
+from infra.kubernetes.workloads import Workloads
+from infra.promise import Made, Served, Variant
+from skylift.stack.outputs import Access
 
 CPU_SHARE, MEMORY_SHARE = 0.8, 0.7
 """Of a machine, what one replica asks for; the rest is the system's and the nodes' own agents'. One replica fills one node."""
 
-SYSTEM_MACHINES = {"aws": "m5.xlarge", "gcp": "e2-standard-4", "azure": "Standard_D4s_v5"}
-"""4 CPUs and 16 GiB."""
-
-
-def system_machine(context: Context) -> str:
-    """Machine type of the system pool."""
-    return context.settings.cluster.system_machine or SYSTEM_MACHINES[context.settings.cloud]
-
-
-def system_least(context: Context) -> int:
-    """Machines that the system pool always has."""
-    return min(2 if context.is_prod else 1, context.settings.cluster.system_max)
+SETTLED_SECONDS = 300.0
 
 
 def quota(context: Context) -> Quota:
@@ -40,31 +35,16 @@ def quota(context: Context) -> Quota:
     )
 
 
-def node_labels(name: str, gpus: int) -> dict[str, str]:
-    """Labels of the nodes of a pool, or of an endpoint's own nodes."""
-    return {POOL_LABEL: name, **(GPU_NODES if gpus else {})}
-
-
-def node_taint(name: str, gpus: int) -> tuple[str, str]:
-    """Key and value of the taint (NoSchedule) that keeps everything else off these nodes, so that they can go back to none."""
-    return (GPU, "present") if gpus else (POOL_LABEL, name)
-
-
-def serving_nodes(endpoint: str) -> str:
-    """What the nodes of an endpoint are called."""
-    return f"serve-{endpoint}"
-
-
-def place(name: str, gpus: int, more: Sequence[Toleration] = ()) -> Place:
+def _place(name: str, gpus: int, more: Sequence[Toleration] = ()) -> Place:
     """Where a pod of the pool stands. Tolerating GPU nodes is the pod's own affair, see pods.tolerations()."""
     own = () if gpus else (Toleration(key=POOL_LABEL, value=name),)
     return Place(node_selector={POOL_LABEL: name}, tolerations=(*own, *more))
 
 
-def template_body(plan: PoolPlan, more: Sequence[Toleration] = ()) -> dict[str, object]:
+def _body(plan: PoolPlan, more: Sequence[Toleration]) -> dict[str, object]:
     """What a launcher puts into the pods of a run: node selector, tolerations, GPUs."""
     gpus = plan.shapes[0].count
-    where = place(plan.name, gpus, more)
+    where = _place(plan.name, gpus, more)
     tolerations = [*where.tolerations, *([Toleration(key=GPU)] if gpus else [])]
     return {
         "nodeSelector": dict(where.node_selector),
@@ -77,19 +57,16 @@ def template_body(plan: PoolPlan, more: Sequence[Toleration] = ()) -> dict[str, 
     }
 
 
-def serving(
-    context: Context, cidr: Sequence[str], more: Mapping[str, Sequence[Toleration]] | None = None
-) -> dict[str, ServingArgs]:
+def serving(context: Context, cidr: Sequence[str]) -> dict[str, ServingArgs]:
     """Every endpoint of the stack.
 
     Args:
         cidr: of the stack's network, which reaches private endpoints.
-        more: tolerations by endpoint, of taints that the cloud itself puts on nodes.
     """
-    return {name: _serving(plan, cidr, (more or {}).get(name, ())) for name, plan in context.endpoints.items()}
+    return {name: _serving(plan, cidr) for name, plan in context.endpoints.items()}
 
 
-def _serving(plan: EndpointPlan, cidr: Sequence[str], more: Sequence[Toleration]) -> ServingArgs:
+def _serving(plan: EndpointPlan, cidr: Sequence[str]) -> ServingArgs:
     settings, shape = plan.settings, plan.shape
     exposure: Exposure = "public" if plan.exposure == "public" else "internal"
     everyone = settings.allowed_ranges or ["0.0.0.0/0"]
@@ -99,7 +76,7 @@ def _serving(plan: EndpointPlan, cidr: Sequence[str], more: Sequence[Toleration]
         cpus=round(shape.cpus * CPU_SHARE, 1),
         memory_gib=round(shape.memory_gib * MEMORY_SHARE, 1),
         gpus=shape.count,
-        place=place(serving_nodes(plan.name), shape.count, more),
+        place=_place(nodes.serving(plan.name), shape.count),
         cpu_percent=settings.scale_at_cpu,
         exposure=exposure,
         allowed_cidrs=everyone if exposure == "public" else list(cidr),
@@ -111,3 +88,40 @@ def _serving(plan: EndpointPlan, cidr: Sequence[str], more: Sequence[Toleration]
         max_batch_rows=settings.max_batch_rows,
         drain_seconds=settings.drain_seconds,
     )
+
+
+def made(
+    context: Context,
+    workloads: Workloads,
+    access: Access,
+    place: Mapping[str, pulumi.Input[str]],
+    *,
+    on_spot: Sequence[Toleration] = (),
+    more: Mapping[str, object] | None = None,
+) -> Made:
+    """What the stack's outputs tell of the cluster.
+
+    Args:
+        access: how endpoints that are not public are reached.
+        place: what launchers must name beside the namespace.
+        on_spot: taints that the cloud itself puts on spot nodes.
+        more: what launchers put into the pods of every run.
+    """
+    return Made(
+        endpoints={name: _served(plan, workloads.urls.get(name), access) for name, plan in context.endpoints.items()},
+        pools={
+            name: [
+                Variant(machine=shape.machine, spot=spot, body=_body(pool, on_spot if spot else ()) | dict(more or {}))
+                for shape, spot in pool.variants
+            ]
+            for name, pool in context.pools.items()
+        },
+        place={**place, "namespace": workloads.namespace.namespace},
+    )
+
+
+def _served(plan: EndpointPlan, url: pulumi.Output[str] | None, access: Access) -> Served:
+    if url is None:
+        return Served(url="", access=access)
+    way: Access = "direct" if plan.exposure == "public" else access
+    return Served(url=url, access=way, resource=plan.name, settled=SETTLED_SECONDS)

@@ -12,8 +12,9 @@ import yaml
 from infra.azure import limits
 from infra.azure.cluster_client import SERVER, kubeconfig
 from infra.azure.cluster_network import PODS, free
-from infra.azure.cluster_nodes import NodesArgs, pool_name
+from infra.azure.cluster_nodes import pool_name
 from infra.azure.rules import security_rules
+from infra.kubernetes import nodes as planned
 from tests.clouds.mocks import Recorded, Resource
 from tests.clouds.values import Unknown
 from tests.infra.azure.azure_stacks import GROUP, IMAGES, NETWORK, PERSON, context, declared, theirs
@@ -98,8 +99,8 @@ def test_keys_in_what_azure_gives_go_no_further() -> None:
         "users": [{"name": "u", "user": {"token": "hidden", "client-key-data": "hidden"}}],
     }
     made = kubeconfig(base64.b64encode(yaml.safe_dump(given).encode()).decode())
-    assert "hidden" not in json.dumps(made)
-    assert made["clusters"][0]["cluster"] == given["clusters"][0]["cluster"]
+    assert "hidden" not in made
+    assert json.loads(made)["clusters"][0]["cluster"] == given["clusters"][0]["cluster"]
 
 
 def test_the_api_server_is_private_and_open_to_listed_ranges_alone(aks: Recorded, bare: Recorded) -> None:
@@ -152,22 +153,10 @@ def test_pools_have_short_names_that_change_with_what_cannot_change_in_place(aks
     assert len(set(names)) == len(names) and all(len(one) <= 12 and one.isalnum() and one.islower() for one in names)
 
     def name(**more: Any) -> str:
-        given: dict[str, Any] = {"most": 4, "disk_gib": 150, "machine": "Standard_NC4as_T4_v3", **more}
-        taint = ("nvidia.com/gpu", "present")
-        args = NodesArgs(
-            context=context("aks"),
-            group="g",
-            cluster="c",
-            kind="p",
-            owner="gpu-1",
-            gpus=1,
-            subnet="s",
-            taint=taint,
-            **given,
-        )
-        return pool_name(args)
+        pool = {"accelerator": "T4", "max_machines": 4, "disk_gib": 150, **more}
+        return pool_name(next(planned.dedicated(context("aks", pools={"gpu-1": pool}))))
 
-    assert name() == name(most=9) != name(disk_gib=300) != name(spot=True) and name().startswith("pgpu1")
+    assert name() == name(max_machines=9) != name(disk_gib=300) != name(spot=True) and name().startswith("pgpu1")
 
 
 def test_how_many_nodes_there_are_is_the_autoscalers_to_say(aks: Recorded) -> None:
