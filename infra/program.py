@@ -16,6 +16,8 @@ from skylift.stack import outputs as contract
 from skylift.stack.settings import CLOUDS, Settings, from_pulumi
 from skylift.stack.settings import TARGETS as ALL_TARGETS
 
+AT_REST = "SKYLIFT_AT_REST"
+"""Of skylift/engine/resting.py, which says what for; its value is the file with the outputs to keep."""
 TARGETS = {target: f"infra.{CLOUDS[target]}.target" for target in ALL_TARGETS}
 """Where each target's room is. Only the one in use is imported: a cloud's SDK takes seconds."""
 
@@ -26,19 +28,35 @@ class Room(Protocol):
     def provision(self, settings: Settings, stack: str, root: Path) -> pulumi.Output[contract.Outputs]: ...
 
 
+class Resting(Protocol):
+    """What infra.<room>.target offers where data holds on to what is billed."""
+
+    def rest(self, settings: Settings, stack: str) -> None: ...
+
+
 def main() -> None:
     """Run the program in the engine that started this process."""
     stack = pulumi.get_stack()
     try:
         settings = from_pulumi(json.loads(os.environ.get("PULUMI_CONFIG", "{}")), stack)
-        room = cast(Room, importlib.import_module(TARGETS[settings.target]))
-        promised = room.provision(settings, stack, _root())
+        room = importlib.import_module(TARGETS[settings.target])
+        if kept := os.environ.get(AT_REST):
+            _rest(cast(Resting, room), settings, stack, Path(kept))
+            return
+        promised = cast(Room, room).provision(settings, stack, _root())
     except ModuleNotFoundError as missing:
         raise pulumi.RunError(said(lacking(missing, settings.target))) from None
     except SkyliftError as error:
         raise pulumi.RunError(said(error)) from None
     for key in contract.Outputs.__struct_fields__:
         pulumi.export(key, _part(promised, key))
+
+
+def _rest(room: Resting, settings: Settings, stack: str, kept: Path) -> None:
+    """Declare what rests without machines; the outputs stay what they were, for what is kept is found by them."""
+    room.rest(settings, stack)
+    for key, value in json.loads(kept.read_text(encoding="utf-8")).items():
+        pulumi.export(key, value)
 
 
 def said(error: SkyliftError) -> str:

@@ -52,6 +52,12 @@ def check(context: Context, provider: azure.Provider) -> Facts:
     return Facts(tenant, located.ids)
 
 
+def look(context: Context, provider: azure.Provider) -> Facts:
+    """The same facts without a judgement on the settings."""
+    answers = Answers(pulumi.InvokeOptions(provider=provider))
+    return Facts(answers.tenant(context), addresses.locate(context, answers).ids)
+
+
 def _wrong(context: Context, found: list[str]) -> SettingsError:
     count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
     return SettingsError(

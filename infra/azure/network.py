@@ -35,10 +35,12 @@ def layout(cidr: str) -> Layout:
 class NetworkArgs:
     """Args:
     group: name of the resource group.
+    rests: no machine is there, so that nothing needs the NAT gateway.
     """
 
     context: Context
     group: pulumi.Input[str]
+    rests: bool = False
 
 
 class Network(Component):
@@ -84,7 +86,7 @@ class Network(Component):
         )
         machines = None
         if context.settings.kind != "managed":
-            machines = self._subnet("machines", network, plan.machines, self._nat(), None)
+            machines = self._subnet("machines", network, plan.machines, None if self._args.rests else self._nat(), None)
         # One after the other: Azure refuses a second change of a network while one is under way.
         endpoints = self._subnet("endpoints", network, plan.endpoints, None, machines)
         self.id, self.endpoints = network.id, endpoints.id
@@ -124,7 +126,7 @@ class Network(Component):
             service_endpoints=[
                 azure.network.ServiceEndpointPropertiesFormatArgs(service=service) for service in SERVICES
             ]
-            if nat is not None
+            if part == "machines"
             else None,
             opts=self.child(depends_on=[after] if after else None),
         )

@@ -121,21 +121,28 @@ def roles(names: Names, found: Sequence[Bundle]) -> dict[Bundle, Role]:
     place."""
     made: dict[tuple[str, ...], dict[tuple[tuple[str, ...], ...], Role]] = {}
     chosen: dict[Bundle, Role] = {}
+    groups: dict[str, str] = {}
     for bundle in found:
         if bundle.built_in is None:
             group = assignable(bundle.scope)
             family = made.setdefault((bundle.who, bundle.kind, group), {})
             rights = (bundle.actions, bundle.data_actions)
             if rights not in family:
-                family[rights] = _role(names, bundle, group, len(family))
+                role = _role(names, bundle, group, len(family))
+                is_apart = groups.setdefault(role.key, group) != group
+                family[rights] = _role(names, bundle, group, len(family), is_apart=True) if is_apart else role
             chosen[bundle] = family[rights]
     return chosen
 
 
-def _role(names: Names, bundle: Bundle, group: str, at: int) -> Role:
+def _role(names: Names, bundle: Bundle, group: str, at: int, *, is_apart: bool = False) -> Role:
+    """
+    Args:
+        is_apart: a role of this key is of another resource group.
+    """
     word = last(bundle.scope) if bundle.kind == "containers" else bundle.kind
     key = f"{bundle.who}-{word}" + (f"-{at}" if at and bundle.kind != "containers" else "")
-    away = "" if group in (names.group_id, names.runs_group_id) else f"-{stable_id(group)[:8]}"
+    away = "" if group in (names.group_id, names.runs_group_id) and not is_apart else f"-{stable_id(group)[:8]}"
     return Role(
         key=key.lower() + away,
         name=f"{names.context.base} {key}{away} {names.context.suffix}",

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_azure_native as azure
 
 from infra.azure.access import Access, AccessArgs
-from infra.azure.checks import Facts, check
+from infra.azure.checks import Facts, check, look
 from infra.azure.ground import Ground
 from infra.azure.identity import Identities, IdentitiesArgs
 from infra.azure.key import Key, KeyArgs
@@ -47,13 +47,23 @@ def provision(settings: Settings, stack: str, root: Path) -> pulumi.Output[contr
     )
 
 
-def _ground(context: Context, provider: azure.Provider, facts: Facts) -> Ground:
+def rest(settings: Settings, stack: str) -> None:
+    """Declare what a stack has without machines. For an update of its subnet alone, for which all that names the subnet must be
+    declared: skylift/engine/resting.py. Nothing is judged: what is wrong with the settings keeps nobody from taking machines away."""
+    context = Context(settings=settings, stack=stack)
+    provider = azure.Provider("azure", subscription_id=context.account, location=context.region)
+    _ground(context, provider, look(context, provider), rests=True)
+
+
+def _ground(context: Context, provider: azure.Provider, facts: Facts, *, rests: bool = False) -> Ground:
     opts = pulumi.ResourceOptions(providers=[provider])
     made = _group("group", Names(context).group, context, provider)
     group = made.name
     runs = _group("runs", Names(context).runs_group, context, provider) if context.settings.kind == "vm" else None
     logs = Logs("logs", LogsArgs(context=context, group=group), opts)
-    network = Network("network", NetworkArgs(context=context, group=group), opts) if needs_network(context) else None
+    network = None
+    if needs_network(context):
+        network = Network("network", NetworkArgs(context=context, group=group, rests=rests), opts)
     # A network of the user's may lack the service endpoints that a firewall's rule asks for: there the private endpoints do it.
     own = context.settings.network.id is None and context.settings.kind != "managed"
     subnets = network.subnets if network and own else []

@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from skylift.engine import failures, locks
+from skylift.engine import failures, locks, resting
 from skylift.engine.drift import mendable
 from skylift.engine.environment import environment, state_file, state_folder
 from skylift.engine.events import EventLog, OnEvent, Summary
 from skylift.engine.find import Tool
 from skylift.engine.progress import OnBuild
-from skylift.errors import MachineError
+from skylift.errors import MachineError, ProvisionError
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
@@ -104,7 +104,22 @@ class Engine:
         if not self.exists():
             return Summary()
         kept = ["--exclude-protected"] if compute_only else []
-        return self._operate("destroy", ["destroy", "--yes", "--skip-preview", *kept], on_event)
+        ended = self._operate("destroy", ["destroy", "--yes", "--skip-preview", *kept], on_event)
+        holders = resting.holders(self._exported()) if compute_only else []
+        if not holders:
+            return ended
+        self._let_go(holders)
+        return resting.both(ended, self._operate("destroy", ["destroy", "--yes", "--skip-preview", *kept], on_event))
+
+    def _let_go(self, holders: list[str]) -> None:
+        try:
+            outputs: Outputs | None = self.outputs()
+        except ProvisionError:
+            outputs = None
+        with _scratch(self.project.hidden) as folder:
+            variables = {**(self._known or {}), resting.AT_REST: str(resting.write(outputs, folder))}
+            letting = Engine(self.project, self.stack, tool=self._tool, variables=variables)
+            letting._operate("up", resting.arguments(holders), None)
 
     def resources(self) -> list[tuple[str, str]]:
         """Type and name of everything that stands in state, without components and providers."""

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from skylift.engine import Engine
 from skylift.errors import ConflictError
+from skylift.stack.project import Project
 from skylift.stack.settings import CLOUDS
 from tests.clouds.conftest import Clouds
 from tests.clouds.door import Door, opened
@@ -27,8 +29,11 @@ DATA = {
 }
 """What holds data, or says how it is kept; on AWS also everything of a bucket. A Google project's services stay on, at no price."""
 
-NEEDED = {"azure": {"VirtualNetwork", "Subnet", "NetworkSecurityGroup", "NatGateway", "PublicIPAddress"}}
-"""What data needs: the firewalls of Azure's storage accounts and vaults name the subnet, and the subnet its NAT gateway."""
+NEEDED = {"azure": {"VirtualNetwork", "Subnet", "NetworkSecurityGroup"}}
+"""What data needs, at no price: the firewalls of Azure's storage accounts and vaults name the subnet of the machines."""
+
+BILLED = {"NatGateway", "PublicIPAddress", "PrivateEndpoint", "LoadBalancer", "BastionHost", "ManagedCluster"}
+"""By the hour, whether anybody uses it or not."""
 
 
 @pytest.fixture
@@ -70,6 +75,7 @@ def test_data_goes_only_when_the_settings_say_so(door: Door, target: str) -> Non
     door.write(NAME, target, **chosen)
     assert door.run("up", NAME, "--yes").code == 0
     whole, kept, log = there(door), data(door, cloud), list(door.cloud.log)
+    promised = Engine(Project(door.root), NAME).outputs()
 
     # A changed beginning of all names would make buckets anew.
     door.write(NAME, target, **{**chosen, "images": {}}, name_prefix="another")
@@ -89,6 +95,9 @@ def test_data_goes_only_when_the_settings_say_so(door: Door, target: str) -> Non
     assert kept <= there(door)
     assert {one for one in door.kept(NAME) if one[0] not in NEEDED.get(cloud, ())} == kept
 
+    assert not {one[0] for one in there(door)} & BILLED
+    assert Engine(Project(door.root), NAME).outputs() == promised, "what is kept is found by them"
+
     again = door.run("up", NAME, "--yes")
     assert again.code == 0, again.text
     assert there(door) == whole
@@ -98,3 +107,20 @@ def test_data_goes_only_when_the_settings_say_so(door: Door, target: str) -> Non
     gone = door.run("down", NAME, "--yes")
     assert gone.code == 0, gone.text
     assert {one for one in there(door) if one[0] not in KEPT} == set()
+
+
+def test_what_data_holds_on_to_is_let_go_in_production_too(door: Door) -> None:
+    """With a key of the stack's own and private endpoints, whose firewalls and links all name the network; twice, for it may be typed
+    again."""
+    chosen = {**settings(door, "azure-vm"), "stage": "prod"}
+    door.write(NAME, "azure-vm", **chosen)
+    up = door.run("up", NAME, "--yes")
+    assert up.code == 0, up.text
+    whole = there(door)
+    assert {one[0] for one in whole} >= {"NatGateway", "PrivateEndpoint"}
+    for _ in range(2):
+        ended = door.run("down", NAME, "--compute", "--yes")
+        assert ended.code == 0, ended.text
+        assert not {one[0] for one in there(door)} & BILLED
+    assert door.run("up", NAME, "--yes").code == 0
+    assert there(door) == whole

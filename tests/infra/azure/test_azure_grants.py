@@ -193,3 +193,11 @@ def test_scopes_where_one_may_do_the_same_share_a_role() -> None:
     seen = declared("azureml", endpoints=many, access={"predict": [PERSON]})
     calls = [one for one in seen.of("RoleAssignment") if one.parent == "people"]
     assert len(calls) == 6 and len({one.inputs["roleDefinitionId"] for one in calls}) == 1
+
+
+def test_roles_of_both_resource_groups_of_a_stack_are_told_apart() -> None:
+    """The host acts in that of the runs, and looks at one thing in the stack's own."""
+    made = declared("azure-vm", **FULL).of("RoleDefinition")
+    assert len({one.urn for one in made}) == len(made)
+    scopes = {one.inputs["scope"] for one in made if one.name.startswith("access-host-resourcegroups")}
+    assert len(scopes) == 2
