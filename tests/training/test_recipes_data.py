@@ -94,7 +94,11 @@ class TestSequence:
 
     def test_windows_with_a_missing_count_are_dropped_and_counted(self) -> None:
         split, dropped = sequence.windows(np.array([1, 2, 3, np.nan, 5, 6, 7, 8], np.float32), 2)
-        assert split.x[:, :, 0].tolist() == [[1, 2], [5, 6], [6, 7]] and split.y.tolist() == [3, 7, 8] and dropped == 3
+        assert (
+            np.asarray(split.x)[:, :, 0].tolist() == [[1, 2], [5, 6], [6, 7]]
+            and split.y.tolist() == [3, 7, 8]
+            and dropped == 3
+        )
 
     def test_a_window_longer_than_a_split_is_refused(self) -> None:
         from skylift.errors import RecipeError
