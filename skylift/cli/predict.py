@@ -31,7 +31,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Send an input (.json, .npy, .csv, .png, .jpg, .txt, JSON itself, or - for JSON on standard input) and print the answer:
-    label, probability, and the version that answered. Texts go in a list: '["guten Morgen"]'."""
+    label, probability, and the version that answered. Texts go in a list: '["heure du matin"]'."""
     from skylift.cli import _render
     from skylift.client import prediction
 
