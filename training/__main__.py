@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from skylift.errors import SkyliftError
+from training.data.command import configure as configure_data
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
             return attempt(options.run, options.scratch, options.number, options.wire, options.lifeline)
         if options.command == "import":
             return _import(options)
+        if options.command == "data":
+            from training.data import command
+
+            _answer(command.run(options))
+            return 0
         return _recipes(options)
     except SkyliftError as error:
         if getattr(options, "json", False):
@@ -98,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--unit", default="", help="unit of the value of a regression")
     adding.add_argument("--image", action="store_true", help="the input is an image")
     adding.add_argument("--json", action="store_true")
+    data = commands.add_parser("data", help="prepare datasets, and list sets that packages carry")
+    configure_data(data)
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")
