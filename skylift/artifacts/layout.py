@@ -122,6 +122,29 @@ def events(run_id: str) -> str:
     return f"events/{run_id}"
 
 
+def live_members(run_id: str, attempt: int) -> str:
+    return f"live/{run_id}/members/{attempt:06d}"
+
+
+def live_member(run_id: str, attempt: int, index: int) -> str:
+    """Where a member of a group says its address, in that attempt."""
+    return f"{live_members(run_id, attempt)}/{index:04d}.json"
+
+
+def live_failures(run_id: str, attempt: int) -> str:
+    return f"live/{run_id}/failures/{attempt:06d}"
+
+
+def live_failure(run_id: str, attempt: int, index: int) -> str:
+    """Where a member of a group says why it cannot go on."""
+    return f"{live_failures(run_id, attempt)}/{index:04d}.json"
+
+
+def member_logs(run_id: str, index: int) -> str:
+    """The output of a member that is not the chief."""
+    return f"logs/{run_id}.{index}"
+
+
 def logs(run_id: str) -> str:
     return f"logs/{run_id}"
 

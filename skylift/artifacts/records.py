@@ -115,6 +115,10 @@ class RunSpec(Record, frozen=True, kw_only=True):
     skylift: str = ""
     resumed_from: str | None = None
     resources: dict[str, Any] = {}
+    workers: int = 1
+    """Processes that learn together, each on a machine of its own where the target has machines."""
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    """How tf.distribute shares the work out."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -42,6 +43,20 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 )
 @click.option("--seed", default=0, show_default=True, help="Decides the split, the order and the first weights.")
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes that learn together, each on a machine of its own where the target has machines.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one", "mirrored", "multiworker"]),
+    default="auto",
+    show_default=True,
+    help="How the work is shared out: `one` device, all GPUs of a machine (`mirrored`), several machines (`multiworker`).",
+)
+@click.option(
     "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run from its last checkpoint."
 )
 @click.option("-d", "--detach", is_flag=True, help="Return when the run is on its way.")
@@ -58,6 +73,8 @@ def command(
     env: dict[str, str],
     secrets: tuple[str, ...],
     seed: int,
+    workers: int,
+    strategy: Literal["auto", "one", "mirrored", "multiworker"],
     resume: str | None,
     detach: bool,
     as_json: bool,
@@ -86,6 +103,8 @@ def command(
             env=env,
             secrets=secrets,
             seed=seed,
+            workers=workers,
+            strategy=strategy,
         )
         with _progress.bytes_bar("sending data", quiet=as_json) as bar:
             run = training.start(stack, asked, progress=bar)

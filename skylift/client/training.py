@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -40,6 +40,8 @@ class Request:
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     seed: int = 0
+    workers: int = 1
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         MachineError: this machine lacks what training needs.
     """
     _check_environment(asked)
+    _check_group(asked)
     launcher(stack.outputs.target)  # before anything is sent
     packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
     recipe = (
@@ -152,6 +155,8 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         dataset=_send_data(stack.keep, asked.data, progress) if asked.data is not None else None,
         model=name,
         seed=asked.seed,
+        workers=asked.workers,
+        strategy=asked.strategy,
         env=asked.env,
         secrets=sorted(set(asked.secrets)),
         commit=commit_of(packed.root if packed is not None else stack.project.root),
@@ -187,6 +192,16 @@ def resume(stack: Stack, name: str) -> Run:
         **_common(stack),
     )
     return _launch(stack, again, secret_values)
+
+
+def _check_group(asked: Request) -> None:
+    if asked.workers > 1 and asked.strategy in ("one", "mirrored"):
+        raise InputError(
+            f"strategy {asked.strategy!r} is of one process, and {asked.workers} workers are asked for",
+            hint="leave the strategy out, or take `--workers 1`",
+        )
+    if asked.workers == 1 and asked.strategy == "multiworker":
+        raise InputError("strategy 'multiworker' needs more than one worker", hint="add `--workers 2` or more")
 
 
 def _end(stack: Stack, view: runs.RunView) -> None:

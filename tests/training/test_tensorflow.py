@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,18 @@ import numpy as np
 import pytest
 
 from skylift.artifacts import transfer
-from skylift.errors import MachineError, RecipeError
+from skylift.errors import RecipeError
+from tests.training.small import BINARY, CLASSES, POINT, TWO_INPUTS, VALUES, learner_for, model_for, split
 from training.contract import Data, Input, Split, Task
 from training.export import formats
 from training.export.formats import ExportError, export_all
-from training.loop import backend, batches, optimizing
-from training.loop.calls import Calls
+from training.loop import backend, batches
 from training.loop.checkpoints import Checkpoints
 from training.loop.checks import check_model
 from training.loop.events import EventLog
-from training.loop.feed import Resident, Streamed, feed_for
 from training.loop.learner import Learner
 from training.loop.progress import Progress
-from training.loop.saving import Saver, Snapshot
+from training.loop.saving import Saver
 from training.loop.settings import LoopSettings
 from training.loop.stopping import Stopped, StopSignal
 from training.loop.train import Training, evaluate, evaluate_rows
@@ -35,45 +32,10 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # TensorFlow, Keras and tf2onnx warn about each other
 ]
 
-POINT = (Input((4,), "float32", "point"),)
-CLASSES = Task("classification", "sparse_categorical_crossentropy", POINT, ("a", "b", "c"))
-BINARY = Task("binary", "binary_crossentropy", POINT, ("no", "yes"))
-VALUES = Task("regression", "mean_squared_error", POINT, metrics=("mean_absolute_error", "mean_squared_error"))
-TWO_INPUTS = Task(
-    "regression", "mean_squared_error", (Input((4,), "float32", "left"), Input((2, 3), "float32", "right")), metrics=()
-)
-
 
 @pytest.fixture(scope="module")
 def frameworks() -> tuple[Any, Any]:
     return backend.start(0)
-
-
-def split(task: Task, rows: int = 70, seed: int = 0) -> Split:
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, 4)).astype(np.float32)
-    if task.kind == "regression":
-        y = (x @ [1.0, -2.0, 0.5, 0.0] + 3).astype(np.float32)
-    else:
-        y = (np.abs(x).argmax(axis=1) % len(task.labels)).astype(np.int64)
-    if len(task.inputs) > 1:
-        return Split({"left": x, "right": rng.normal(size=(rows, 2, 3)).astype(np.float32)}, y)
-    return Split(x, y)
-
-
-def model_for(keras: Any, task: Task, *, units: int | None = None, end: str | None = None) -> Any:
-    ends = {"classification": (len(task.labels), "softmax"), "binary": (1, "sigmoid"), "regression": (1, None)}
-    width, activation = ends[task.kind]
-    inputs = [keras.Input(each.shape, name=each.name, dtype=each.dtype) for each in task.inputs]
-    flat = [keras.layers.Flatten()(each) for each in inputs]
-    joined = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-    last = keras.layers.Dense(units or width, activation=end or activation)(keras.layers.Dense(8, "relu")(joined))
-    return keras.Model(inputs if len(inputs) == 1 else {each.name: each for each in inputs}, last)
-
-
-def learner_for(frameworks: tuple[Any, Any], task: Task, **settings: Any) -> Learner:
-    tf, keras = frameworks
-    return Learner(tf, keras, model_for(keras, task), task, LoopSettings(**settings), 100)
 
 
 class TestLearner:
@@ -122,201 +84,6 @@ class TestLearner:
         learner.train_step(x * math.inf, y)
         learner.train_step(x, y)
         assert learner.bad_step == 2
-
-
-class TestFeed:
-    """Both kinds of feed give the same batches, whole epochs and rests of them."""
-
-    @pytest.mark.parametrize("kind", [Resident, Streamed])
-    @pytest.mark.parametrize("task", [CLASSES, BINARY, VALUES, TWO_INPUTS])
-    def test_batches_are_those_of_the_order_from_any_batch_on(
-        self, frameworks: tuple[Any, Any], task: Task, kind: Any
-    ) -> None:
-        tf, _ = frameworks
-        rows = split(task)
-        order = batches.order(5, 2, rows.rows)
-        feed = kind(tf, rows, task, 16)
-        for first in (0, 3, 5):
-            source = feed.begin(order, first)
-            for number in range(first, 5):
-                x, y, weights = feed.share(feed.fetch(source, number - first), 0)
-                wanted_x, wanted_y = batches.batch(rows, task, order[number * 16 : (number + 1) * 16])
-                assert np.array_equal(y.numpy(), wanted_y) and y.dtype == wanted_y.dtype
-                pairs = (
-                    [(x[each], wanted_x[each]) for each in wanted_x] if isinstance(wanted_x, dict) else [(x, wanted_x)]
-                )
-                assert all(np.array_equal(given.numpy(), wanted) for given, wanted in pairs)
-
-    def test_what_is_too_large_for_the_memory_is_streamed(
-        self, frameworks: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert isinstance(feed_for(frameworks[0], split(CLASSES), CLASSES, 8), Resident)
-        monkeypatch.setattr("training.loop.feed.RESIDENT_SHARE", 1e-12)
-        assert isinstance(feed_for(frameworks[0], split(CLASSES), CLASSES, 8), Streamed)
-
-    @pytest.mark.parametrize("steps_per_call", [1, 3, 64])
-    @pytest.mark.parametrize("kind", [Resident, Streamed])
-    def test_steps_in_one_call_learn_what_single_steps_learn(
-        self, frameworks: tuple[Any, Any], kind: Any, steps_per_call: int
-    ) -> None:
-        tf, keras = frameworks
-        rows, order = split(CLASSES), batches.order(0, 0, 70)
-        keras.utils.set_random_seed(1)
-        first = learner_for(frameworks, CLASSES)
-        for start in range(0, 70, 8):
-            first.train_step(*batches.batch(rows, CLASSES, order[start : start + 8]))
-        keras.utils.set_random_seed(1)
-        second, progress = learner_for(frameworks, CLASSES), Progress()
-        calls = Calls(second, kind(tf, rows, CLASSES, 8), steps_per_call, progress, time.monotonic)
-        calls.begin(order)
-        while progress.batch < 9:
-            calls.go(9)
-        assert progress.step == 9
-        assert all(np.allclose(a, b, atol=1e-7) for a, b in zip(first.weights, second.weights, strict=True))
-        assert first.sums.means() == pytest.approx(second.sums.means(), rel=1e-6)
-
-
-class TestCalls:
-    def test_quick_steps_are_bundled_slow_ones_are_not_and_the_choice_is_kept(
-        self, frameworks: tuple[Any, Any]
-    ) -> None:
-        tf, _ = frameworks
-        chosen = []
-        for seconds in (0.0001, 0.004, 0.2):
-            times = iter(np.arange(1000) * seconds)
-            progress = Progress()
-            learner = learner_for(frameworks, CLASSES)
-            calls = Calls(
-                learner, Resident(tf, split(CLASSES), CLASSES, 2), 0, progress, lambda times=times: next(times)
-            )  # type: ignore[misc]
-            calls.begin(np.arange(70))
-            for _ in range(5):
-                calls.go(35)
-            chosen.append(progress.steps_per_call)
-            Calls(learner, Resident(tf, split(CLASSES), CLASSES, 2), 0, progress, time.monotonic)
-            assert progress.steps_per_call == chosen[-1]
-        assert chosen == [256, 8, 1]
-
-
-class TestOptimizing:
-    @pytest.mark.parametrize(
-        ("schedule", "wanted"),
-        [
-            ("constant", [0.5, 1, 1, 1, 1]),
-            ("linear", [0.5, 1, 0.75, 0.5, 0]),
-            ("cosine", [0.5, 1, 0.853553, 0.5, 0]),
-            ("exponential", [0.5, 1, 0.316228, 0.1, 0.01]),
-        ],
-    )
-    def test_the_learning_rate_rises_and_falls(
-        self, frameworks: tuple[Any, Any], schedule: str, wanted: list[float]
-    ) -> None:
-        settings = LoopSettings(schedule=schedule, warmup_steps=2, learning_rate=2.0)
-        made = optimizing.optimizer(frameworks[1], settings, 10, "float32")
-        rate = made._learning_rate
-        assert [float(rate(step)) / 2 for step in (0, 1, 4, 6, 10)] == pytest.approx(wanted, abs=1e-5)
-
-    def test_long_gradients_are_cut_to_the_norm(self, frameworks: tuple[Any, Any]) -> None:
-        learner = learner_for(frameworks, VALUES, optimizer="sgd", learning_rate=1.0, clip_norm=1e-3)
-        before = [each.numpy() for each in learner.model.trainable_variables]
-        learner.train_step(*batches.batch(split(VALUES), VALUES, slice(None)))
-        moved = [a.numpy() - b for a, b in zip(learner.model.trainable_variables, before, strict=True)]
-        assert math.sqrt(sum(float((each**2).sum()) for each in moved)) == pytest.approx(1e-3, rel=1e-3)
-
-    def test_rare_classes_count_for_more(self, frameworks: tuple[Any, Any]) -> None:
-        y = np.array([0] * 60 + [1] * 30 + [2] * 10)
-        weights = optimizing.class_weights(CLASSES, LoopSettings(class_weights="balanced"), y)
-        assert weights is not None and weights[y].mean() == pytest.approx(1)
-        assert weights * [60, 30, 10] == pytest.approx([100 / 3] * 3)
-        assert optimizing.class_weights(CLASSES, LoopSettings(), y) is None
-        learner, rows = learner_for(frameworks, CLASSES), split(CLASSES, 8)
-        x, targets = batches.batch(rows, CLASSES, slice(None))
-        kept = [each.numpy() for each in learner.weights]
-        learner.train_step(x, targets)
-        plain = [each.numpy() for each in learner.weights]
-        for variable, value in zip(learner.weights, kept, strict=True):
-            variable.assign(value)
-        tf, keras = frameworks
-        only_first = Learner(
-            tf, keras, learner.model, CLASSES, LoopSettings(), 100, weights=np.array([1, 0, 0], np.float32)
-        )
-        only_first.train_step(x, np.ones_like(targets))
-        assert all(np.array_equal(a, b) for a, b in zip(kept, only_first.weights, strict=True))
-        assert not all(np.array_equal(a, b) for a, b in zip(kept, plain, strict=True))
-
-    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-    def test_half_precision_learns_and_keeps_float32_weights(self, frameworks: tuple[Any, Any], policy: str) -> None:
-        tf, keras = frameworks
-        keras.config.set_dtype_policy(policy)
-        try:
-            model = model_for(keras, CLASSES)
-        finally:
-            keras.config.set_dtype_policy("float32")
-        learner = Learner(tf, keras, model, CLASSES, LoopSettings(learning_rate=0.05), 100, policy=policy)
-        x, y = batches.batch(split(CLASSES), CLASSES, slice(None))
-        losses = []
-        for _ in range(20):
-            learner.sums.reset()
-            learner.train_step(x, y)
-            losses.append(learner.sums.means()["loss"])
-        assert losses[-1] < 0.8 * losses[0] and learner.bad_step is None
-        assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-
-    def test_xla_computes_the_same(self, frameworks: tuple[Any, Any]) -> None:
-        x, y = batches.batch(split(VALUES, 16), VALUES, slice(None))
-        losses = []
-        for xla in ("on", "off"):
-            frameworks[1].utils.set_random_seed(3)
-            learner = learner_for(frameworks, VALUES, xla=xla)
-            for _ in range(3):
-                learner.train_step(x, y)
-            losses.append(learner.sums.means()["loss"])
-        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-
-
-class TestSaving:
-    """Saves beside the loop."""
-
-    class Slow:
-        """A sink that stores when it is told to."""
-
-        def __init__(self) -> None:
-            self.may_go = threading.Event()
-            self.saved: list[tuple[int, list[Any]]] = []
-            self.fault: Exception | None = None
-
-        def save(self, state: Snapshot, progress: Progress, copied: Any) -> None:
-            weights = [each.numpy() for each in state.parts(progress)["weights"]]
-            copied()
-            assert self.may_go.wait(60)
-            if self.fault:
-                raise self.fault
-            self.saved.append((progress.step, weights))
-
-    def test_steps_go_on_while_a_state_is_stored_and_what_is_stored_is_the_state_then(
-        self, frameworks: tuple[Any, Any]
-    ) -> None:
-        learner, sink = learner_for(frameworks, CLASSES), self.Slow()
-        saver = Saver(frameworks[0], learner, sink)
-        before = [each.numpy() for each in learner.weights]
-        saver.save(Progress(step=7))
-        learner.train_step(*batches.batch(split(CLASSES), CLASSES, slice(None)))
-        assert saver.is_busy and not sink.saved
-        sink.may_go.set()
-        saver.wait()
-        ((step, weights),) = sink.saved
-        assert step == 7 and all(map(np.array_equal, weights, before))
-
-    def test_what_goes_wrong_is_raised_in_the_loop(self, frameworks: tuple[Any, Any]) -> None:
-        learner, sink = learner_for(frameworks, CLASSES), self.Slow()
-        sink.fault = MachineError("the disk is full", hint="make room")
-        saver = Saver(frameworks[0], learner, sink)
-        saver.save(Progress(step=7))
-        saver.raise_failed()  # it has not failed yet
-        sink.may_go.set()
-        with pytest.raises(MachineError, match="disk is full"):
-            saver.wait()
-        saver.wait()
 
 
 class TestChecks:

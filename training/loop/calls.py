@@ -57,4 +57,5 @@ class Calls:
         if len(self._times) <= TRIED:
             return
         fitting = CALL_SECONDS / max(min(self._times[1:]), 1e-6)
-        self._progress.steps_per_call = max(1, min(MOST, 1 << max(int(fitting).bit_length() - 1, 0)))
+        chosen = max(1, min(MOST, 1 << max(int(fitting).bit_length() - 1, 0)))
+        self._progress.steps_per_call = int(self._learner.group.from_chief([chosen])[0])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skylift.errors import RecipeError
+from training.cluster.losing import is_loss
 from training.contract import LOSSES, METRICS, Array, Data, Input, Split, Task
 from training.loop import batches
 
@@ -61,6 +62,8 @@ def check_model(recipe: str, model: Any, data: Data, task: Task) -> None:
     try:
         outputs = model(x, training=False)
     except Exception as error:
+        if is_loss(error):
+            raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         _raise(recipe, "build", [f"the model cannot be called with inputs {_describe(task)}: {reason}"])
     if not hasattr(outputs, "numpy"):

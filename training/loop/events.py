@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -14,11 +16,17 @@ from skylift.store import Store
 Kind = Literal["plan", "stage", "step", "epoch", "test", "note"]
 
 
-class EventLog:
-    """Appends events; a follower sees them at once."""
+FLUSH_SECONDS = 0.25
+"""Events of quick epochs go to the bucket together."""
 
-    def __init__(self, work: Store, run_id: str) -> None:
-        self._chunks = ChunkWriter(work, layout.events(run_id), ".jsonl")
+
+class EventLog:
+    """Appends events; a follower sees them soon. Without a bucket (a member that is not the chief) nobody does."""
+
+    def __init__(self, work: Store | None, run_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._chunks = ChunkWriter(work, layout.events(run_id), ".jsonl") if work else None
+        self._clock = clock
+        self._flushed = clock() - FLUSH_SECONDS
 
     def write(
         self,
@@ -31,11 +39,17 @@ class EventLog:
         metrics: dict[str, float] | None = None,
         text: str = "",
     ) -> None:
+        if self._chunks is None:
+            return
         event = Event(
             at=now(), kind=kind, step=step, epoch=epoch, steps=steps, epochs=epochs, metrics=metrics or {}, text=text
         )
         self._chunks.write(msgspec.json.encode(event) + b"\n")
-        self._chunks.flush()
+        since = self._clock()
+        if kind not in ("step", "epoch") or since - self._flushed >= FLUSH_SECONDS:
+            self._flushed = since
+            self._chunks.flush()
 
     def close(self) -> None:
-        self._chunks.close()
+        if self._chunks is not None:
+            self._chunks.close()

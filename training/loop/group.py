@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from training.cluster.description import Cluster
 from training.contract import Array
 
 
@@ -72,6 +73,18 @@ class Group:
 
     def _summed(self, values: Any) -> Any:
         return self.strategy.reduce("SUM", self.strategy.run(self._tf.identity, args=(values,)), axis=None)
+
+
+def join(tf: Any, cluster: Cluster | None, asked: str = "auto") -> Group:
+    """The group that this process computes in. Of several machines before anything is computed, as TensorFlow wants it.
+
+    Several GPUs have not been tried on hardware yet.
+    """
+    if cluster is not None:
+        return Group(tf, tf.distribute.MultiWorkerMirroredStrategy(), cluster.index, len(cluster.workers))
+    if asked == "mirrored" or (asked == "auto" and len(tf.config.list_physical_devices("GPU")) > 1):
+        return Group(tf, tf.distribute.MirroredStrategy())
+    return Group(tf)
 
 
 def shared_out(rows: Array, replicas: int) -> tuple[Array, Array]:

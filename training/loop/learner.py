@@ -80,8 +80,8 @@ class Learner:
         self.tf = tf
         self._weights = None if weights is None else tf.constant(weights)
         self._per_row = _per_row(tf, keras, task)
-        self._jit = True if optimizing.compiles(tf, settings) else None
-        self._replica_step = tf.function(self._learned, jit_compile=self._jit)
+        jit = True if optimizing.compiles(tf, settings) else None
+        self._gradients = tf.function(self._differentiated, jit_compile=jit)
         signature = [_input_spec(tf, task), _target_spec(tf, task)]
         self.train_step: Callable[[Inputs, Any], None] = tf.function(self._alone, input_signature=signature)
         self.eval_step: Callable[[Inputs, Any], Any] = tf.function(self._evaluated, input_signature=signature)
@@ -123,18 +123,23 @@ class Learner:
     def _share_of(self, feed: Feed) -> Callable[[Any], tuple[Any, Any, Any]]:
         def learn(batch: Any) -> tuple[Any, Any, Any]:
             replica = self.tf.distribute.get_replica_context().replica_id_in_sync_group
-            learned: tuple[Any, Any, Any] = self._replica_step(*feed.share(batch, replica))
-            return learned
+            return self._learned(*feed.share(batch, replica))
 
         return learn
 
     def _alone(self, x: Any, y: Any) -> None:
         """One step from one whole batch, on this process alone."""
         rows = self.tf.shape(y)[0]
-        self._count(self._replica_step(x, y, self.tf.fill([rows], 1.0 / self.tf.cast(rows, self.tf.float32))))
+        self._count(self._learned(x, y, self.tf.fill([rows], 1.0 / self.tf.cast(rows, self.tf.float32))))
 
     def _learned(self, x: Any, y: Any, weights: Any) -> tuple[Any, Any, Any]:
         """One replica's part of a step: rows, sums over them, and the loss."""
+        gradients, learned = self._gradients(x, y, weights)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        rows, sums, loss = learned
+        return rows, sums, loss
+
+    def _differentiated(self, x: Any, y: Any, weights: Any) -> tuple[list[Any], tuple[Any, Any, Any]]:
         tf, model = self.tf, self.model
         with tf.GradientTape() as tape:
             values = self._per_row(y, model(x, training=True))
@@ -142,11 +147,9 @@ class Learner:
             if model.losses:
                 loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in model.losses]) / self.group.replicas
             scaled = self.optimizer.scale_loss(loss)
-        variables = model.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
         counts = tf.cast(weights > 0, tf.float64)
         sums = tf.stack([tf.reduce_sum(tf.cast(each, tf.float64) * counts) for each in values])
-        return tf.reduce_sum(counts), sums, loss
+        return tape.gradient(scaled, model.trainable_variables), (tf.reduce_sum(counts), sums, loss)
 
     def _count(self, learned: tuple[Any, Any, Any]) -> None:
         """Add what the replicas of this process learned from."""

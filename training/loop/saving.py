@@ -55,12 +55,12 @@ class Snapshot:
 
 
 class Saver:
-    """Hands snapshots to a sink, one at a time, on a thread of its own.
+    """Hands snapshots to a sink, one at a time, on a thread of its own; without a sink (a member that is not the chief) to nobody.
 
     Errors of the sink are raised by the next call of `raise_failed`, `save` or `wait`.
     """
 
-    def __init__(self, tf: Any, learner: Learner, sink: Sink) -> None:
+    def __init__(self, tf: Any, learner: Learner, sink: Sink | None) -> None:
         self.snapshot = Snapshot(tf, learner)
         self.cost = 0.0
         """How long the last save took, of which the loop waited for a part only [s]."""
@@ -86,11 +86,13 @@ class Saver:
 
     def save(self, progress: Progress) -> None:
         """Copy the state now and store it while the loop goes on; waits for a save that is still going."""
+        if self._sink is None:
+            return
         self.wait()
         self.snapshot.weights.take(self._learner.weights)
         self.snapshot.state.take(self._learner.state)
         self._copied.clear()
-        self._going = self._thread.submit(self._store, copy.deepcopy(progress))
+        self._going = self._thread.submit(self._store, self._sink, copy.deepcopy(progress))
 
     def raise_failed(self) -> None:
         """Raise what went wrong in a save that has ended."""
@@ -103,10 +105,10 @@ class Saver:
             going, self._going = self._going, None
             going.result()
 
-    def _store(self, progress: Progress) -> None:
+    def _store(self, sink: Sink, progress: Progress) -> None:
         began = time.monotonic()
         try:
-            self._sink.save(self.snapshot, progress, self._copied.set)
+            sink.save(self.snapshot, progress, self._copied.set)
         finally:
             self._copied.set()
             self.cost = time.monotonic() - began

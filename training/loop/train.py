@@ -61,7 +61,7 @@ class Training:
         """
         settings, progress = self.settings, self.progress
         self._since = self._saved = self.clock()
-        feed = feed_for(self.learner.tf, self.data.train, self.task, settings.batch_size)
+        feed = feed_for(self.learner.tf, self.data.train, self.task, settings.batch_size, self.learner.group)
         self._calls = Calls(self.learner, feed, settings.steps_per_call, progress, self.clock)
         if progress.batch and progress.batch_size != settings.batch_size:
             progress.batch = 0  # other batches than those it was saved between: the epoch begins anew
@@ -70,7 +70,7 @@ class Training:
         with self.stop.deferred():
             while progress.epoch < settings.epochs and not progress.stopped_early:
                 self._epoch()
-                if self.stop.asked:
+                if self._agreed(self.stop.asked):
                     self._save()
                     self.saver.wait()
                     raise Stopped
@@ -100,20 +100,24 @@ class Training:
             self.saver.raise_failed()
             self._event("step", self.learner.sums.means())
         is_due = now - self._saved >= self.settings.checkpoint_seconds and not self.saver.is_busy
-        if self.stop.asked or is_due:
+        stops = self._agreed(self.stop.asked)
+        if stops or is_due:
             self._refuse_bad_loss()
             self._save()
-        if self.stop.asked:
+        if stops:
             self.saver.wait()
             raise Stopped
 
     def _close(self, seconds: float) -> None:
         """End an epoch: validate, remember, judge, report, save."""
         progress, settings = self.progress, self.settings
-        metrics = self.learner.sums.means()
+        group = self.learner.group
+        metrics = self.learner.sums.means(group)
         self.learner.sums.reset()
+        group.level(self.learner.model.variables)
         validated = evaluate(self.learner, self.data.validation, self.task)
-        metrics |= {f"val_{name}": value for name, value in validated.items()}
+        told = group.from_chief(list(validated.values()))
+        metrics |= {f"val_{name}": value for name, value in zip(validated, told, strict=True)}
         progress.epoch += 1
         progress.batch = 0
         row = EpochRow(epoch=progress.epoch, step=progress.step, seconds=round(seconds, 3), metrics=metrics)
@@ -146,6 +150,10 @@ class Training:
             text = f"stopped early: no better validation in {patience} epochs"
             self.events.write("note", step=row.step, epoch=row.epoch, text=text)
             print(text, flush=True)
+
+    def _agreed(self, asked: bool) -> bool:
+        """Whether any member of the group was asked to stop."""
+        return self.learner.group.sum([float(asked)])[0] > 0
 
     def _save(self) -> None:
         now = self.clock()

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from skylift.errors import RecipeError, SkyliftError, not_found
+from training.cluster.losing import is_loss
 from training.contract import NAMES, Data, Task
 from training.recipes.hyperparameters import problems_of
 
@@ -129,6 +130,8 @@ def blamed(recipe: str, where: str) -> Iterator[None]:
     except SkyliftError:
         raise
     except (Exception, SystemExit) as error:
+        if is_loss(error):
+            raise
         raise _blame(recipe, where, error) from None
 
 

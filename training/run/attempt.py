@@ -20,10 +20,11 @@ from skylift.errors import (
     UnreachableError,
 )
 from skylift.store import open_store, split_url
+from training.cluster.losing import is_loss
 from training.loop.stopping import Stopped, StopSignal
 from training.recipes.loading import last_line
 from training.run import codes
-from training.run.wire import Failed, Hindered, Outcome, Saved, Sender
+from training.run.wire import Failed, Helped, Hindered, Lost, Outcome, Saved, Sender
 from training.run.work import Work
 
 _HINDRANCES = (MachineError, UnreachableError, CredentialsError, ConflictError)
@@ -46,6 +47,8 @@ def attempt(run_url: str, scratch: Path, number: int, wire: int, lifeline: int) 
     sender.send(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
+    if isinstance(outcome, Helped):
+        threading.Event().wait()  # TensorFlow takes a member that leaves for lost; our supervisor ends us when the chief is done
     os._exit(codes.SUCCEEDED)
 
 
@@ -62,6 +65,9 @@ def _outcome(work: Work) -> Outcome:
     except Exception as error:
         if _is_disk_full(error):
             return Hindered.by(_disk_full(error))
+        if is_loss(error):
+            print(f"another member of the group is gone: {last_line(error)}", flush=True)
+            return Lost(message=last_line(error))
         traceback.print_exc()
         hint = (
             "lower batch_size" if "ResourceExhausted" in type(error).__name__ or isinstance(error, MemoryError) else ""

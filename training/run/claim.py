@@ -38,7 +38,7 @@ def claim(work: Store, run_id: str) -> Claim:
     Raises:
         ConflictError: another attempt lives, or claimed it at the same moment.
     """
-    before = _newest(work, run_id)
+    before = newest_attempt(work, run_id)
     status = runs.read_status(work, run_id)
     if before is not None and not _is_over(before, status) and _is_alive(work, before):
         raise ConflictError(
@@ -59,7 +59,8 @@ def host() -> str:
     return socket.gethostname()
 
 
-def _newest(work: Store, run_id: str) -> Claim | None:
+def newest_attempt(work: Store, run_id: str) -> Claim | None:
+    """The claim that counts now."""
     found = work.names(layout.live_attempts(run_id))
     if not found:
         return None
@@ -76,6 +77,8 @@ def _is_over(before: Claim, status: RunStatus | None) -> bool:
 
 def _is_alive(work: Store, before: Claim) -> bool:
     if before.host == host():
+        if before.pid == os.getpid():
+            return False  # our own attempt before this one
         return _started(before.pid) == before.pid_started != 0.0
     beats = [work.stat(layout.live_status(before.id)), work.stat(layout.live_attempt(before.id, before.attempt))]
     times = [beat.modified for beat in beats if beat is not None]

@@ -49,7 +49,7 @@ def judge(ended: Ended, spec: RunSpec, started: datetime, attempt: int, masker: 
     base = RunResult(id=spec.id, state="cancelled", started=started, ended=now(), attempts=attempt)
     if isinstance(outcome, Succeeded):
         return _succeeded(outcome, base)
-    failed = outcome if isinstance(outcome, Failed) else _unsaid_failure(ended)
+    failed = outcome if isinstance(outcome, Failed) else unsaid_failure(ended)
     if failed is not None:
         return _failed(failed, base, masker)
     if ended.cancel is not None:
@@ -109,7 +109,7 @@ def _cancelled(cancel: Cancel, outcome: Outcome | None, base: RunResult) -> Repo
     return Report("cancelled", codes.CANCELLED, f"cancelled by {cancel.by}{why}", result=result)
 
 
-def _unsaid_failure(ended: Ended) -> Failed | None:
+def unsaid_failure(ended: Ended) -> Failed | None:
     """The training process ended without a word, and not because somebody stopped it."""
     if ended.code is None or ended.outcome is not None or ended.cancel is not None or ended.was_asked:
         return None

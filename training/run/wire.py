@@ -59,7 +59,19 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True, tag="saved"):
     hyperparameters: dict[str, Any] = {}
 
 
-Outcome = Succeeded | Failed | Hindered | Saved
+class Helped(msgspec.Struct, frozen=True, kw_only=True, tag="helped"):
+    """A member that is not the chief has learned to the end; the chief publishes."""
+
+    step: int
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True, tag="lost"):
+    """Another member of the group is gone: the group begins anew from the newest checkpoint."""
+
+    message: str
+
+
+Outcome = Succeeded | Failed | Hindered | Saved | Helped | Lost
 Message = Stage | Outcome
 
 

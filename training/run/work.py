@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
 from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, RunSpec, now
 from skylift.store import ObjectExistsError, Store
+from training.cluster.description import read_tf_config
 from training.contract import Array, Data, Task
 from training.export.formats import Exported, export_all
 from training.export.samples import write_samples
@@ -22,6 +24,7 @@ from training.loop import backend, batches
 from training.loop.checkpoints import Checkpoints
 from training.loop.checks import check_data, check_model, check_task
 from training.loop.events import EventLog
+from training.loop.group import Group, join
 from training.loop.learner import Learner
 from training.loop.optimizing import class_weights, policy_for
 from training.loop.progress import Progress
@@ -33,7 +36,7 @@ from training.recipes.hyperparameters import fill
 from training.recipes.loading import LoadedRecipe, bundled, from_code
 from training.report.html import Facts, render
 from training.run.code import unpack
-from training.run.wire import Sender, Stage, Succeeded
+from training.run.wire import Helped, Sender, Stage, Succeeded
 
 
 class Work:
@@ -51,13 +54,15 @@ class Work:
         self._scratch = scratch
         self._stop = stop
         self._sender = sender
-        self._events = EventLog(work, spec.id)
+        self._cluster = read_tf_config(os.environ.get("TF_CONFIG", "{}"))
+        self.is_chief = self._cluster is None or self._cluster.index == 0
+        self._events = EventLog(work if self.is_chief else None, spec.id)
         self._stage = ("", time.monotonic())
         self.stages: dict[str, float] = {}
         """Seconds by stage."""
 
-    def do(self) -> Succeeded:
-        """Load, build, train, evaluate, export, publish, report."""
+    def do(self) -> Succeeded | Helped:
+        """Load, build, train, evaluate, export, publish, report; a member that is not the chief learns only."""
         spec = self.spec
         print(f"run {spec.id}, attempt {self.attempt}: recipe {spec.recipe} on {platform.node()}", flush=True)
         self.tell("reading the recipe")
@@ -66,17 +71,25 @@ class Work:
         task = recipe.task(hp)
         check_task(recipe.name, task)
         backend.prepare(spec.seed)
-        data = self._data(recipe, hp, task)
+        data = self._data(recipe, hp, task) if self._cluster is None else None
         self.tell("starting TensorFlow")
         tf, keras = backend.start(spec.seed, deterministic=settings.deterministic)
+        if self._cluster is not None:
+            self.tell(f"meeting {len(self._cluster.workers) - 1} other members")
+        group = join(tf, self._cluster, spec.strategy)
+        self._stop.install()  # TensorFlow has put a handler of its own in its place
         print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
         keras.config.set_dtype_policy(policy_for(tf, settings))
+        data = data or self._data(recipe, hp, task)  # of a group behind its meeting: a recipe's `load` may compute
         self.tell("building the model")
-        model = recipe.build(hp, data)
+        with group.scope():
+            model = recipe.build(hp, data)
         check_model(recipe.name, model, data, task)
-        learner = self._learn(tf, keras, model, data, task, settings)
-        if keras.config.dtype_policy().name != "float32":
-            learner = self._in_float32(tf, keras, recipe.build, hp, data, learner)
+        learner = self._learn(tf, keras, model, data, task, settings, group)
+        if not self.is_chief:
+            return Helped(step=self.progress.step)
+        if keras.config.dtype_policy().name != "float32" or group.replicas > 1:
+            learner = self._alone_in_float32(tf, keras, recipe.build, hp, data, learner)
         return self._finish(tf, learner, data, task)
 
     def tell(self, text: str) -> None:
@@ -109,13 +122,15 @@ class Work:
         print(f"rows: {rows}" + "".join(f"; {name}: {value}" for name, value in data.facts.items()), flush=True)
         return data
 
-    def _learn(self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings) -> Learner:
+    def _learn(
+        self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings, group: Group
+    ) -> Learner:
         steps = settings.epochs * batches.count(data.train.rows, settings.batch_size)
         weights = class_weights(task, settings, data.train.y)
         policy = keras.config.dtype_policy().name
-        learner = Learner(tf, keras, model, task, settings, steps, policy=policy, weights=weights)
+        learner = Learner(tf, keras, model, task, settings, steps, policy=policy, weights=weights, group=group)
         checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch, settings.checkpoints_kept)
-        saver = Saver(tf, learner, checkpoints)
+        saver = Saver(tf, learner, checkpoints if self.is_chief else None)
         self._resume(checkpoints, learner, saver)
         self._events.write(
             "plan", step=self.progress.step, epoch=self.progress.epoch, steps=steps, epochs=settings.epochs
@@ -141,10 +156,11 @@ class Work:
             saver.take_best()
         return learner
 
-    def _in_float32(
+    def _alone_in_float32(
         self, tf: Any, keras: Any, build: Callable[[Any, Data], Any], hp: Any, data: Data, learned: Learner
     ) -> Learner:
-        """The same model with float32 activations: what is tested and exported takes and gives what the signature says."""
+        """The same model on one device, with float32 activations: what is tested and exported takes and gives what the signature
+        says."""
         keras.config.set_dtype_policy("float32")
         model = build(hp, data)
         for variable, value in zip(model.variables, learned.model.variables, strict=True):
