@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from skylift.artifacts import layout, manifests, objects, transfer
-from skylift.artifacts.records import DatasetManifest, encode
+from skylift.artifacts import endpoints, layout, manifests, objects, transfer
+from skylift.artifacts.records import DatasetManifest, ModelRef, VersionAlias, encode
 from skylift.errors import InputError, not_found
 from skylift.store import ObjectNotFoundError, Stat, Store
 
@@ -45,6 +47,86 @@ def list_versions(keep: Store, name: str) -> list[str]:
     keys = [f"{_root(name)}/{digest}/{layout.MANIFEST}" for digest in keep.folders(_root(name))]
     found: list[Stat] = [stat for stat in objects.each(keep.stat, keys) if stat is not None]
     return [stat.key.split("/")[2] for stat in sorted(found, key=lambda stat: (stat.modified, stat.key))]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version that is whole. `modified` is when its manifest came, by the store's clock."""
+
+    name: str
+    digest: str
+    modified: datetime
+    manifest: DatasetManifest
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.size for entry in self.manifest.files)
+
+
+def read_versions(keep: Store, name: str) -> list[Version]:
+    """All versions that are whole with what is known of them, oldest first. One that is damaged is left out."""
+
+    def read(digest: str) -> Version | None:
+        stat = keep.stat(f"{_root(name)}/{digest}/{layout.MANIFEST}")
+        try:
+            return Version(name, digest, stat.modified, read_manifest(keep, f"{name}@{digest}")) if stat else None
+        except (ObjectNotFoundError, InputError):
+            return None
+
+    found = [version for version in objects.each(read, list_versions(keep, name)) if version is not None]
+    return sorted(found, key=lambda version: (version.modified, version.digest))
+
+
+@dataclass(frozen=True)
+class Use:
+    """A model's version that was trained on a version of a dataset, and the endpoints that answer with it now."""
+
+    model: str
+    version: int
+    dataset: str
+    endpoints: tuple[str, ...]
+
+
+def used_by(keep: Store) -> dict[str, list[Use]]:
+    """By name of a dataset, the models that were trained on it. Reads the manifest of every model."""
+    serving = endpoints.serving(keep)
+
+    def read(ref: ModelRef) -> Use | None:
+        try:
+            dataset = manifests.read_model(keep, ref).dataset
+        except (ObjectNotFoundError, InputError):
+            return None
+        where = tuple(name for name, digests in sorted(serving.items()) if (ref.name, ref.digest) in digests)
+        return Use(ref.name, ref.version, dataset, where) if dataset else None
+
+    found: dict[str, list[Use]] = {}
+    for use in objects.each(read, [ref for name in keep.folders(layout.MODELS) for ref in _versions_of(keep, name)]):
+        if use is not None:
+            found.setdefault(use.dataset.partition("@")[0], []).append(use)
+    return found
+
+
+def _versions_of(keep: Store, model: str) -> list[ModelRef]:
+    numbers = objects.numbered(keep, layout.model_versions(model))
+    aliases = objects.each(lambda n: objects.find(keep, layout.model_version(model, n), VersionAlias), numbers)
+    return [
+        ModelRef(name=model, version=found.record.version, digest=found.record.digest)
+        for found in aliases
+        if found is not None
+    ]
+
+
+def remove(keep: Store, name: str) -> int:
+    """Remove all versions of a dataset, manifests first, and uploads that were broken off; the bytes of what lay there."""
+    found = list(keep.list(_root(name)))
+    first = [stat.key for stat in found if stat.key.count("/") == 3 and stat.key.endswith(f"/{layout.MANIFEST}")]
+    keep.delete(first)
+    keep.delete([stat.key for stat in found if stat.key not in set(first)])
+    return sum(stat.size for stat in found)
 
 
 def _files_of_newest(keep: Store, name: str) -> dict[str, str]:

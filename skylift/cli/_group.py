@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "permissions": "Print the exact rights that somebody needs for a stack.",
     },
     "Training": {
+        "data": "Prepare, list, show and remove datasets.",
         "recipes": "List what can be trained, and its hyperparameters.",
         "train": "Train a recipe and follow the run.",
         "runs": "List runs, newest first, or show one.",

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from skylift.errors import MachineError, SkyliftError
+
+Progress = Callable[[int, int, str], None]
+"""Told of how much is done, how much there is, and what is being done."""
 
 
 def ask_training(arguments: Sequence[str]) -> Any:
@@ -21,10 +25,45 @@ def ask_training(arguments: Sequence[str]) -> Any:
     return ask("training", [*arguments, "--json"])
 
 
+def ask_training_aloud(arguments: Sequence[str], progress: Progress) -> Any:
+    """The same of long work: what it says on stderr of its progress, `[done, in all, text]`, is told as it comes."""
+    command = [sys.executable, "-P", "-m", "training", *arguments, "--progress", "--json"]
+    said: list[str] = []
+    with tempfile.TemporaryFile("w+") as answer:
+        process = subprocess.Popen(command, stdout=answer, stderr=subprocess.PIPE, text=True, errors="replace")
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                if not _told(line, progress):
+                    said = [*said[-50:], line]
+            process.wait()
+        finally:
+            process.terminate()  # where this side was interrupted, or failed to show progress
+            process.wait()
+            process.stderr.close()
+        answer.seek(0)
+        done = subprocess.CompletedProcess(command, process.returncode, answer.read(), "".join(said))
+    return _answer(done, "training")
+
+
+def _told(line: str, progress: Progress) -> bool:
+    """Whether a line was one of progress, which then was told."""
+    try:
+        done, total, text = json.loads(line)
+        progress(int(done), int(total), str(text))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def ask(module: str, arguments: Sequence[str]) -> Any:
     """What `python -P -m MODULE ARGUMENTS` prints. Raises like ask_training."""
     command = [sys.executable, "-P", "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return _answer(done, module)
+
+
+def _answer(done: subprocess.CompletedProcess[str], module: str) -> Any:
     if done.returncode != 0:
         raise _error(done.stdout) or _silent(done, module)
     try:

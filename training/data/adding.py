@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import msgspec
 from skylift.artifacts import datasets, layout
 from skylift.errors import MachineError
 from skylift.store import open_store
-from training.data import profile, sources
+from training.data import places, profile, sources
 from training.data.chunks import Reading
 from training.data.description import FILE, PROFILE, Description, describe
 from training.data.preparing import out_of, prepare
@@ -62,8 +66,7 @@ def add(order: Order, tell: Tell) -> Added:
     layout.check_name("dataset", order.name)
     keep = open_store(order.keep)
     try:
-        with tempfile.TemporaryDirectory(prefix="skylift-data-") as scratch:
-            work = order.work or Path(scratch).as_uri()
+        with tempfile.TemporaryDirectory(prefix="skylift-data-") as scratch, _work(order, scratch) as work:
             source = sources.look(order.source, order.reading)
             prepared = prepare(source, order.asked, work, order.runner or InProcess(tell))
             described = describe(prepared)
@@ -78,6 +81,25 @@ def add(order: Order, tell: Tell) -> Added:
         if error.errno not in (28, 122):
             raise
         raise MachineError("the disk is full", hint="free some space, or point TMPDIR at a larger disk") from None
+
+
+@contextlib.contextmanager
+def _work(order: Order, scratch: str) -> Iterator[str]:
+    """The work folder of this preparation alone; what lies in it goes at the end."""
+    if order.work is None:
+        yield Path(scratch).as_uri()
+        return
+    url = f"{order.work.rstrip('/')}/{order.name}-{secrets.token_hex(4)}"
+    path = places.as_path(url)
+    if path is not None:
+        path.mkdir(parents=True)
+    try:
+        yield url
+    finally:
+        store = open_store(url)
+        store.delete([stat.key for stat in store.list()])
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _fetched(work: str, scratch: Path) -> Path:

@@ -72,6 +72,7 @@ def _add(options: argparse.Namespace) -> Any:
         from training.data.beam import Beam
 
         runner = Beam(options.runner, options.workers, options.beam, tell)
+        runner.check_places(options.source, options.work)
     reading = Reading(delimiter=options.delimiter, has_header=not options.no_header)
     return add(Order(options.name, options.source, options.keep, asked, reading, options.work, runner), tell)
 

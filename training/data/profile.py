@@ -54,7 +54,8 @@ def render(name: str, made: Prepared, described: Description) -> str:
         lstrip_blocks=True,
     )
     cards = [_card(plan, made, info) for plan, info in zip(made.schema.columns, described.columns, strict=True)]
-    shown = [card for card in cards if card.bars][:SHOWN_COLUMNS]
+    drawn = [card for card in cards if card.bars]
+    shown = drawn[:SHOWN_COLUMNS]
     return environment.get_template("profile.html.j2").render(
         name=name,
         d=described,
@@ -65,7 +66,7 @@ def render(name: str, made: Prepared, described: Description) -> str:
         balance=_balance(described),
         target=_target(made) if described.target.task == "regression" else None,
         cards=shown,
-        more=len(cards) - len(shown),
+        more=len(drawn) - len(shown),
         pictures=_pictures(made),
         samples=_samples(made, described),
         sampled=len(made.sample.keys),

@@ -33,7 +33,10 @@ class InProcess:
         self._tell = tell
 
     def each(self, step: str, url: str, items: Sequence[msgspec.Struct]) -> None:
-        for number, item in enumerate(items):
-            self._tell(number, len(items), TEXTS[step])
+        weights = [max(getattr(item, "bytes", 0), 1) for item in items]
+        done, total = 0, sum(weights)
+        for item, weight in zip(items, weights, strict=True):
+            self._tell(done, total, TEXTS[step])
             steps.run(step, url, msgspec.msgpack.encode(item))
-        self._tell(len(items), len(items), TEXTS[step])
+            done += weight
+        self._tell(total, total, TEXTS[step])
