@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skylift.artifacts import endpoints, layout, manifests, objects, transfer
-from skylift.artifacts.records import DatasetManifest, ModelRef, VersionAlias, encode
+from skylift.artifacts.records import DatasetManifest, ModelRef, VersionAlias, digest_of, encode
 from skylift.errors import InputError, not_found
 from skylift.store import ObjectNotFoundError, Stat, Store
 
@@ -31,6 +31,11 @@ def publish(
         keep, folder, _root(name), raw, files, known=_files_of_newest(keep, name), progress=progress
     )
     return f"{name}@{digest}"
+
+
+def digest_of_folder(name: str, folder: Path) -> str:
+    """The `name@digest` that publishing a folder as it is would give; nothing is sent."""
+    return f"{name}@{digest_of(encode(DatasetManifest(name=name, files=manifests.files_of(folder))))}"
 
 
 def _root(name: str) -> str:

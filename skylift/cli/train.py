@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from skylift.cli._options import common, complete_recipes, complete_runs, open_stack, stack_option
+from skylift.cli.data import complete_datasets
+
+if TYPE_CHECKING:
+    from skylift.client import Stack
+    from skylift.client.training import Request
 
 
 def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -28,8 +32,9 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("--name", "model", metavar="MODEL", help="The model's name. Default: the recipe's.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of files that the recipe's load() gets; only what changed is sent.",
+    metavar="NAME|FOLDER",
+    shell_complete=complete_datasets,
+    help="A dataset of `skylift data`, or a folder of files; the recipe's load() gets it. Only what changed is sent.",
 )
 @click.option(
     "--env", "env", metavar="NAME=VALUE", multiple=True, callback=_pairs, help="An environment variable, recorded."
@@ -59,6 +64,11 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run from its last checkpoint."
 )
+@click.option(
+    "--if-changed",
+    is_flag=True,
+    help="Start only when the data, the recipe or what is set differs from the model's newest run. For cron and CI.",
+)
 @click.option("-d", "--detach", is_flag=True, help="Return when the run is on its way.")
 @common
 @click.pass_context
@@ -69,13 +79,14 @@ def command(
     stack_flag: str | None,
     settings: dict[str, str],
     model: str | None,
-    data: Path | None,
+    data: str | None,
     env: dict[str, str],
     secrets: tuple[str, ...],
     seed: int,
     workers: int,
     strategy: Literal["auto", "one", "mirrored", "multiworker"],
     resume: str | None,
+    if_changed: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -90,7 +101,8 @@ def command(
     recipe = _one_recipe(recipe_argument, recipe_option, resume)
     stack = open_stack(ctx, stack_flag)
     if resume is not None:
-        given = [name for name, value in (("--set", settings), ("--env", env), ("--data", data)) if value]
+        told = (("--set", settings), ("--env", env), ("--data", data), ("--if-changed", if_changed))
+        given = [name for name, value in told if value]
         if given:
             raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
         run = training.resume(stack, resume)
@@ -106,12 +118,27 @@ def command(
             workers=workers,
             strategy=strategy,
         )
+        if if_changed and _is_same(stack, asked, as_json):
+            return
         with _progress.bytes_bar("sending data", quiet=as_json) as bar:
             run = training.start(stack, asked, progress=bar)
     if detach:
         _follow.started(run, as_json=as_json)
     else:
         _follow.to_the_end(run, as_json=as_json)
+
+
+def _is_same(stack: Stack, asked: Request, as_json: bool) -> bool:
+    """Whether nothing has changed; says what was found, in JSON only where no run follows that prints its own."""
+    from skylift.cli import _render
+    from skylift.client import unchanged
+
+    found = unchanged.compare(stack, asked)
+    if found.is_same and as_json:
+        _render.print_json({"started": False, "run": found.run, "model": found.model, "why": found.sentence()})
+    elif not as_json:
+        click.echo(found.sentence() + ("; nothing is started" if found.is_same else ""), err=not found.is_same)
+    return found.is_same
 
 
 def _one_recipe(argument: str | None, option: str | None, resume: str | None) -> str | None:

@@ -125,7 +125,7 @@ class Stack:
         Args:
             recipe: a bundled recipe's name, `path/to/file.py` or `package.module`.
             model: the name to publish under; default the recipe's.
-            data: a folder of files that `load` gets as `source`; only what changed is sent.
+            data: a folder of files that `load` gets as `source`, of which only what changed is sent; or as a text the name of a dataset.
             env: environment variables of the run, recorded.
             secrets: names of secrets; values go into the environment and are never recorded.
 
@@ -142,7 +142,7 @@ class Stack:
             recipe=recipe,
             hyperparameters=dict(hyperparameters or {}),
             model=model,
-            data=Path(data) if data is not None else None,
+            data=data,
             env=dict(env or {}),
             secrets=tuple(secrets),
             seed=seed,

@@ -31,12 +31,15 @@ START_LIMIT = 60.0
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks of `train`. Hyperparameters may be texts; they are checked against the recipe."""
+    """What a user asks of `train`. Hyperparameters may be texts; they are checked against the recipe.
+
+    `data` is a folder of files, or as a text also the name of a dataset, `name` or `name@digest`.
+    """
 
     recipe: str
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     model: str | None = None
-    data: Path | None = None
+    data: Path | str | None = None
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     seed: int = 0
@@ -138,22 +141,18 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
     _check_environment(asked)
     _check_group(asked)
     launcher(stack.outputs.target)  # before anything is sent
-    packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
-    recipe = (
-        recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)
-    )
-    values = recipes.parse(recipe, {name: str(value) for name, value in asked.hyperparameters.items()})
-    name = layout.check_name("model", asked.model or _as_name(recipe.name.rpartition(".")[2], "model"))
+    read = understand(asked)
+    packed = read.packed
     secret_values = kept.resolve(stack.project, asked.secrets)
     if packed is not None:
         _send_code(stack.keep, packed)
     spec = records.RunSpec(
         id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")),
-        recipe=packed.module if packed is not None else recipe.name,
-        hyperparameters=values,
+        recipe=packed.module if packed is not None else read.recipe.name,
+        hyperparameters=read.values,
         code=packed.digest if packed is not None else None,
         dataset=_send_data(stack.keep, asked.data, progress) if asked.data is not None else None,
-        model=name,
+        model=read.model,
         seed=asked.seed,
         workers=asked.workers,
         strategy=asked.strategy,
@@ -368,10 +367,47 @@ def _send_code(keep: Store, packed: code.Code) -> None:
         return  # the same content: the name is its digest
 
 
-def _send_data(keep: Store, folder: Path, progress: Callable[[int, int, str], None] | None) -> str:
+@dataclass(frozen=True)
+class Understood:
+    """What a request means: the user's code if the recipe is theirs, the recipe, typed values of what was set, the model's name."""
+
+    packed: code.Code | None
+    recipe: recipes.Recipe
+    values: dict[str, Any]
+    model: str
+
+
+def understand(asked: Request) -> Understood:
+    """Read the recipe and check what was set against it. Raises like start()."""
+    packed = code.pack(asked.recipe, Path.cwd()) if code.is_own(asked.recipe) else None
+    recipe = (
+        recipes.describe_code(str(packed.root), packed.module) if packed is not None else recipes.describe(asked.recipe)
+    )
+    values = recipes.parse(recipe, {name: str(value) for name, value in asked.hyperparameters.items()})
+    name = layout.check_name("model", asked.model or _as_name(recipe.name.rpartition(".")[2], "model"))
+    return Understood(packed, recipe, values, name)
+
+
+def named_dataset(data: Path | str) -> str | None:
+    """The dataset that is meant by its name, or None where a folder is: one that is there, or anything that looks like a path."""
+    text = str(data)
+    is_folder = isinstance(data, Path) or "/" in text or text in (".", "..") or Path(text).is_dir()
+    return None if is_folder else text
+
+
+def folder_name(folder: Path) -> str:
+    """The name of the dataset that a folder becomes."""
+    return _as_name(folder.resolve().name, "data")
+
+
+def _send_data(keep: Store, data: Path | str, progress: Callable[[int, int, str], None] | None) -> str:
+    name = named_dataset(data)
+    if name is not None:
+        return datasets.resolve(keep, name)
+    folder = Path(data)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder", hint="--data takes a folder of files")
-    return datasets.publish(keep, _as_name(folder.resolve().name, "data"), folder, {}, progress=progress)
+    return datasets.publish(keep, folder_name(folder), folder, {}, progress=progress)
 
 
 def _as_name(text: str, otherwise: str) -> str:

@@ -1,0 +1,103 @@
+"""Whether a run would learn anything new: what is asked against the newest run that gave the same model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skylift.artifacts import datasets, runs
+from skylift.artifacts.records import RunResult, RunSpec
+from skylift.client.training import Request, Understood, folder_name, named_dataset, understand
+
+if TYPE_CHECKING:
+    from skylift.client.stack import Stack
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The newest succeeded run of the model, None where there is none, and what is different now, a sentence each."""
+
+    model: str
+    run: str | None
+    differs: list[str]
+
+    @property
+    def is_same(self) -> bool:
+        return self.run is not None and not self.differs
+
+    def sentence(self) -> str:
+        """What was found, for people."""
+        if self.run is None:
+            return f"no run has given a model {self.model} yet"
+        if self.is_same:
+            return f"nothing has changed since run {self.run}: the same data, code, hyperparameters and seed gave {self.model}"
+        return f"since run {self.run}: {'; '.join(self.differs)}"
+
+
+def compare(stack: Stack, asked: Request) -> Comparison:
+    """Compare what is asked with the newest succeeded run that published the same model. Sends and starts nothing.
+
+    Raises:
+        NotFoundError, InputError, MachineError: as `training.start` does.
+    """
+    read = understand(asked)
+    run_id = _newest(stack, read.model)
+    if run_id is None:
+        return Comparison(read.model, None, [])
+    spec = runs.read_spec(stack.keep, run_id)
+    result = runs.read_result(stack.keep, run_id)
+    return Comparison(read.model, run_id, _differs(spec, result, read, asked, _dataset(stack, asked)))
+
+
+def _newest(stack: Stack, model: str) -> str | None:
+    for run in runs.list_runs(stack.keep, stack.work):
+        if run.model == model and run.state == "succeeded":
+            return run.id
+    return None
+
+
+def _dataset(stack: Stack, asked: Request) -> str | None:
+    if asked.data is None:
+        return None
+    name = named_dataset(asked.data)
+    if name is not None:
+        return datasets.resolve(stack.keep, name)
+    folder = Path(asked.data)
+    return datasets.digest_of_folder(folder_name(folder), folder)
+
+
+def _differs(
+    spec: RunSpec, result: RunResult | None, read: Understood, asked: Request, dataset: str | None
+) -> list[str]:
+    found = []
+    if dataset != spec.dataset:
+        found.append(f"the data is {_short(dataset)}, it was {_short(spec.dataset)}")
+    recipe = read.packed.module if read.packed is not None else read.recipe.name
+    digest = read.packed.digest if read.packed is not None else None
+    if recipe != spec.recipe:
+        found.append(f"the recipe is {recipe}, it was {spec.recipe}")
+    elif digest != spec.code:
+        found.append(f"the recipe's code is {_short(digest)}, it was {_short(spec.code)}")
+    now = {field.name: field.default for field in read.recipe.hyperparameters} | read.values
+    before = result.hyperparameters if result is not None else spec.hyperparameters
+    found += [
+        f"{name} is {now.get(name)!r}, it was {before.get(name)!r}"
+        for name in sorted({*now, *before})
+        if _other(name, now, before)
+    ]
+    if asked.seed != spec.seed:
+        found.append(f"the seed is {asked.seed}, it was {spec.seed}")
+    return found
+
+
+def _other(name: str, now: dict[str, Any], before: dict[str, Any]) -> bool:
+    return (name in now) != (name in before) or now[name] != before[name]
+
+
+def _short(digest: str | None) -> str:
+    """A digest's beginning, behind the name that it has."""
+    if digest is None:
+        return "the recipe's own"
+    name, at, rest = digest.rpartition("@")
+    return f"{name}{at}{rest[:12]}"
