@@ -18,7 +18,8 @@ from skylift.errors import MachineError
 from skylift.store import open_store
 from training.data import places, profile, sources
 from training.data.chunks import Reading
-from training.data.description import FILE, PROFILE, Description, describe
+from training.data.description import describe
+from training.data.format import FILE, PROFILE, Description
 from training.data.preparing import out_of, prepare
 from training.data.runners import InProcess, Runner, Tell
 from training.data.schema import Asked

@@ -11,8 +11,9 @@ import numpy as np
 
 from skylift.artifacts.texts import text_of
 from training.contract import Array, Input, Split, Task
-from training.data.description import ColumnInfo, Description, Prepared
+from training.data.description import Prepared
 from training.data.fingerprint import Sample
+from training.data.format import ColumnInfo, Description
 from training.data.schema import ColumnPlan
 from training.data.splitting import splits_of
 from training.report import pictures

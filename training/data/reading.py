@@ -15,7 +15,7 @@ import numpy as np
 from skylift.artifacts.objects import DamagedError
 from skylift.errors import RecipeError
 from training.contract import Array, Data, Split
-from training.data.description import FILE, Description
+from training.data.format import FILE, Description
 
 
 class Shards:
@@ -102,22 +102,39 @@ def describe(source: Path) -> Description:
     return found
 
 
-def read(source: Path) -> Data:
+def read(source: Path, *, labels: Sequence[str] = (), columns: Sequence[str] = ()) -> Data:
     """The dataset's splits.
+
+    Args:
+        labels: what the recipe's task says; the dataset must have just these, in this order.
+        columns: the columns of numbers that the recipe takes, in order; the dataset must have just these.
 
     `x` is the one group of inputs where there is one (`numbers` `[rows, columns] float32`, `categories` `[rows, columns] int32`, or a
     text, image or tensor column under its own name), else a mapping of all of them.
 
     Raises:
-        RecipeError: see describe().
+        RecipeError: see describe(); or labels or columns are others than the recipe's.
         DamagedError: a shard is missing or is not what dataset.json says.
     """
     known = describe(source)
+    _check("labels", labels, known.target.labels)
+    _check("columns", columns, [column.name for column in known.columns if column.kind == "number"])
     splits = {name: _split(source, name, known) for name in ("train", "validation", "test")}
     cleaning = known.cleaning
     facts: dict[str, Any] = {"source": known.source, "rows read": cleaning.rows_read, "rows kept": cleaning.rows_kept}
     facts |= {"duplicates": cleaning.duplicates, "unusable": cleaning.unusable}
     return Data(splits["train"], splits["validation"], splits["test"], facts)
+
+
+def _check(what: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+    if not wanted or list(wanted) == list(there):
+        return
+    strange = [name for name in there if name not in wanted] or [name for name in wanted if name not in there]
+    shown = f", such as {strange[0]!r}" if strange else ", in another order"
+    raise RecipeError(
+        f"the dataset has other {what} than the recipe{shown}: {', '.join(there[:12]) or 'none'}",
+        hint=f"the recipe takes {', '.join(wanted[:40])}; add the dataset with those, or train a recipe of your own on it",
+    )
 
 
 def _split(source: Path, name: str, known: Description) -> Split:

@@ -114,7 +114,7 @@ def _input_problems(split: Split, task: Task) -> list[str]:
 
 
 def _array_problems(array: Any, expected: Input, rows: int) -> list[str]:
-    if not isinstance(array, np.ndarray):
+    if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
         return [f"input {expected.name!r} is {type(array).__name__}, not a numpy array"]
     wrong = []
     if len(array) != rows:

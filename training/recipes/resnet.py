@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from training.contract import Array, Data, Input, Split, Task, setting
+from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
 
 FILE = "digits.csv.gz"
@@ -58,7 +59,9 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """scikit-learn's digits, or of a dataset a file `digits.csv.gz` of the same form: 64 shades from 0 to 16, then the label."""
+    """scikit-learn's digits; or a prepared dataset of such images; or a folder's `digits.csv.gz`: 64 shades from 0 to 16, then the label."""
+    if source is not None and is_prepared(source):
+        return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / FILE
     table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
     images, digits, dropped = clean(table)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from training.contract import Array, Data, Input, Split, Task, setting
+from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
 
 FILE = "breast_cancer.csv"
@@ -57,7 +58,9 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """scikit-learn's table, or of a dataset a file `breast_cancer.csv` of the same form: a line on top, 30 measures, 0 malignant or 1."""
+    """scikit-learn's table; or a prepared dataset of it; or a folder's `breast_cancer.csv`: a line on top, 30 measures, 0 malignant or 1."""
+    if source is not None and is_prepared(source):
+        return read(source, labels=task(hp).labels, columns=COLUMNS)
     path = _bundled() if source is None else source / FILE
     with path.open(newline="", encoding="utf-8-sig") as file:
         table = np.array(list(csv.reader(file))[1:], dtype=np.float64)
@@ -74,7 +77,7 @@ def build(hp: Hyperparameters, data: Data) -> Any:
     from keras import layers
 
     normalise = layers.Normalization()
-    normalise.adapt(data.train.x)
+    normalise.adapt(np.asarray(data.train.x))
     return keras.Sequential(
         [
             keras.Input((len(COLUMNS),), name="measures"),
