@@ -27,6 +27,9 @@ _WRAPPED = re.compile(r"(?:pulumi\.Input|pulumi\.Output|Optional)\[(.*)\]")
 _PLAIN = re.compile(r"(?:pulumi\.Input|Sequence|Mapping|_builtins\.\w+|Any|str|[\[\], ]|(?P<quoted>'[\w.]+'))+")
 """What is a type when its quotes are taken away; without quotes the same one in every module of the SDKs."""
 
+_CHOICE = re.compile(r"(?:Literal\[[^\[\]]*\]|Union\[(?:(?:_builtins\.\w+|'\w+(?<!Args)(?<!Dict)')(?:, )?)+\])")
+"""A choice of values or of enums. It says nothing of how lists and mappings are to be read, which types are asked for."""
+
 _everywhere: dict[str, Any] = {}
 
 
@@ -79,6 +82,8 @@ class _Hints(Mapping[str, Any]):
         said = str(getattr(getter, "__annotations__", {}).get("return"))
         while wrapped := _WRAPPED.fullmatch(said):
             said = wrapped[1]
+        if _CHOICE.fullmatch(said):
+            return str
         plain = _PLAIN.fullmatch(said)
         if not plain:
             return self._resolved(getter)

@@ -25,7 +25,7 @@ from typing import Any
 
 from infra import thrift
 from infra.lazy_code import Loader
-from infra.lazy_types import CLASSES, Names, Types, TypesLoader
+from infra.lazy_types import Names, Types, TypesLoader, classes_of
 
 EAGER = "SKYLIFT_EAGER"
 """Environment variable that keeps the plain import."""
@@ -117,7 +117,7 @@ def _fetch(package: ModuleType, name: str) -> bool:
         module = importlib.import_module(f"{package.__name__}.{child}")
         if not isinstance(module, Types):
             _bind(package, module)
-        elif name in vars(module)[CLASSES]:
+        elif name in classes_of(module):
             vars(package)[name] = getattr(module, name)
         if name in vars(package):
             return True

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-TAG = "skylift2"
+TAG = "skylift3"
 """Part of the names of the files; to be changed with what they hold."""
 
 _BYTES = 0xFFFFFFFF
@@ -31,19 +31,35 @@ class Loader(SourceFileLoader):
 
     def prepared(self) -> Any:
         """What `prepare` made, now or earlier."""
-        file = importlib.util.cache_from_source(self.path, optimization=TAG)
         stamp = self._stamp()
+        file = self._file()
         try:
             kept = self.get_data(file)
         except OSError:
             kept = b""
         if kept.startswith(stamp):
-            return marshal.loads(memoryview(kept)[len(stamp) :])  # noqa: S302 - as far as bytecode is to be trusted
+            return marshal.loads(memoryview(kept)[len(stamp) + 1 :])  # noqa: S302 - as far as bytecode is to be trusted
         keeps = not sys.dont_write_bytecode and _is_writable(Path(file).parent)
         made = self.prepare(keeps)
         if keeps:
-            self.set_data(file, stamp + marshal.dumps(made))
+            self.set_data(file, stamp + self.mark(made) + marshal.dumps(made))
         return made
+
+    def is_prepared(self, mark: bytes) -> bool:
+        """Whether there is something made earlier, of this source, with that mark."""
+        wanted = self._stamp() + mark
+        try:
+            with open(self._file(), "rb", buffering=0) as file:  # noqa: PTH123 - a hundred of them at a start
+                return file.read(len(wanted)) == wanted
+        except OSError:
+            return False
+
+    def _file(self) -> str:
+        return importlib.util.cache_from_source(self.path, optimization=TAG)
+
+    def mark(self, made: Any) -> bytes:
+        """One byte that tells kinds of what was made apart, without reading it."""
+        return b" "
 
     def prepare(self, thriftily: bool) -> Any:
         """Of builtin types and code objects, what `exec_module` takes from `prepared`."""

@@ -12,8 +12,13 @@ from typing import Any
 
 from infra.lazy_code import Loader
 
-CLASSES = "__skylift_classes__"
+_CLASSES = "__skylift_classes__"
 """Where a module of them keeps how they are declared."""
+
+_LOADER = "__skylift_loader__"
+
+_KNOWN = b"C"
+"""Mark of a module whose classes are known."""
 
 _lock = threading.RLock()
 
@@ -24,26 +29,48 @@ Declared = tuple[bytes, tuple[str, ...], str, str]
 
 class TypesLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
-        code, header, classes = self.prepared()
+        if self.is_prepared(_KNOWN):  # read when a class is asked for: many are never
+            vars(module)[_LOADER] = self
+            module.__class__ = Types
+            return
+        classes, code = self.prepared()
         if classes is None:
             exec(code, vars(module))  # noqa: S102
-            return
-        vars(module)["__builtins__"] = Names(self.name.rpartition(".")[0])
-        exec(header, vars(module))  # noqa: S102
-        vars(module)[CLASSES] = classes
-        module.__class__ = Types
+        else:
+            self.fill(module, classes, code)
+            module.__class__ = Types
 
-    def prepare(self, thriftily: bool) -> tuple[CodeType | None, CodeType | None, dict[str, Declared] | None]:
-        """The whole code, or the header's and the classes."""
+    def mark(self, made: Any) -> bytes:
+        return b" " if made[0] is None else _KNOWN
+
+    def prepare(self, thriftily: bool) -> tuple[dict[str, Declared] | None, CodeType]:
+        """The classes with the code of the header, or None with the whole code."""
         text, found, _ = (self.get_source(self.name) or "").partition("\n__all__ = [")
         header = self.compiled(thriftily, text) if found else None
         classes = _classes(self.compiled(thriftily), header) if header else None
-        if classes is None:
-            return self.compiled(False), None, None
+        if classes is None or header is None:
+            return None, self.compiled(False)
         if thriftily:  # which keys a TypedDict requires is in its annotations
             plain = _classes(self.compiled(False), self.compiled(False, text)) or {}
             classes |= {name: declared for name, declared in plain.items() if not declared[2]}
-        return None, header, classes
+        return classes, header
+
+    def fill(self, module: ModuleType, classes: dict[str, Declared], header: CodeType) -> None:
+        """Make a module's names, but for its classes."""
+        vars(module)["__builtins__"] = Names(self.name.rpartition(".")[0])
+        exec(header, vars(module))  # noqa: S102
+        vars(module)[_CLASSES] = classes
+
+
+def classes_of(module: Types) -> dict[str, Declared]:
+    """How the classes of a module are declared."""
+    names = vars(module)
+    if _CLASSES not in names:
+        with _lock:
+            if _CLASSES not in names:
+                names[_LOADER].fill(module, *names[_LOADER].prepared())
+    found: dict[str, Declared] = names[_CLASSES]
+    return found
 
 
 class Names(dict[str, Any]):
@@ -60,23 +87,29 @@ class Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         for beside in self._beside:
             module = sys.modules.get(beside)
-            if isinstance(module, Types) and name in vars(module)[CLASSES]:
+            if isinstance(module, Types) and name in classes_of(module):
                 return getattr(module, name)
         raise KeyError(name)
 
 
 class Types(ModuleType):
     def __getattr__(self, name: str) -> Any:
-        classes: dict[str, Declared] = vars(self)[CLASSES]
-        if name == "__all__":  # a module with our builtins has the names without importing them
-            return [] if isinstance(sys._getframe(1).f_builtins, Names) else list(classes)
+        if name in ("__path__", "__wrapped__"):  # what the import system asks of any module
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name == "__all__" and isinstance(sys._getframe(1).f_builtins, Names):
+            return []  # a module with our builtins has the names without importing them
+        classes = classes_of(self)
+        if name == "__all__":
+            return list(classes)
+        if name in vars(self):
+            return vars(self)[name]  # of the header, which was not read before
         if name not in classes:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         with _lock:
             return vars(self).get(name) or vars(self).setdefault(name, _make(vars(self), name, classes[name]))
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *vars(self)[CLASSES]})
+        return sorted({*vars(self), *classes_of(self)})
 
 
 def _make(names: dict[str, Any], name: str, declared: Declared) -> Any:

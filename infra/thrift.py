@@ -7,6 +7,7 @@
 - azure-native tells of each resource some twenty types of its versions 1 and 2, with a date in their names, that a state may hold it
   under. A stack of this program was never made with them. Its other aliases are told.
 - Pydantic looks through all that is installed for plugins.
+- An SDK looks for the folder of each of its hundreds of services, to import it when it is used.
 - For each resource the SDK reads the source line of each frame on the stack and makes a URI of its file, to send file and number only.
 
 What the installed SDK does not have, by these names, stays as it is.
@@ -18,15 +19,17 @@ import atexit
 import copy
 import functools
 import gc
+import importlib
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Generator
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pulumi
+import pulumi._utils
 import pulumi.runtime.resource
 
 from infra import hints
@@ -46,6 +49,7 @@ def install() -> None:
     atexit.register(gc.freeze)
     pulumi.log.debug = _silent
     registering = pulumi.runtime.resource
+    _replace(pulumi._utils, "lazy_import", lambda _: _Unloaded.of)
     _replace(pulumi.resource, "collapse_alias_to_urn", lambda collapse: functools.partial(_Later, collapse))
     _replace(registering, "prepare_aliases", lambda prepare: functools.partial(_told, prepare))
     _replace(registering, "traceback", lambda module: SimpleNamespace(**{**vars(module), "extract_stack": _stack}))
@@ -59,6 +63,22 @@ def _replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
 
 def _silent(*_arguments: Any, **_options: Any) -> None:
     pass
+
+
+class _Unloaded(ModuleType):
+    """A service's package, imported when something of it is asked for; the import puts the package itself in its place."""
+
+    @classmethod
+    def of(cls, name: str) -> ModuleType:
+        return sys.modules.get(name) or cls(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(importlib.import_module(self.__name__))
 
 
 class _Later:

@@ -7,10 +7,11 @@ import importlib
 import json
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pulumi
 from pulumi import _types
@@ -45,14 +46,31 @@ def types(module: ModuleType, names: list[str]) -> dict[str, str]:
 
 def _type(each: type) -> str:
     if _types.is_input_type(each):
-        return f"{dict(_types.input_type_types(each))} {_types.input_type_py_to_pulumi_names(each)}"
+        return f"{_plain(_types.input_type_types(each))} {_types.input_type_py_to_pulumi_names(each)}"
     if _types.is_output_type(each):
-        return f"{dict(_types.output_type_types(each))}"
+        return f"{_plain(_types.output_type_types(each))}"
     if issubclass(each, pulumi.Resource):
-        return f"{dict(_types.resource_types(each))} {_types.resource_py_to_pulumi_names(each)}"
+        return f"{_plain(_types.resource_types(each))} {_types.resource_py_to_pulumi_names(each)}"
     if issubclass(each, dict):
         return f"{get_type_hints(each, localns={'Output': pulumi.Output, 'T': type(None)})} {sorted(each.__required_keys__)}"  # type: ignore[attr-defined]
     return str(list(each)) if hasattr(each, "__members__") else str(each.__mro__)
+
+
+def _plain(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Types by property; a choice of plain values and enums is told as the text that it mostly is, for nothing else is asked of it."""
+    return {name: str if _is_choice(hint) else hint for name, hint in found.items()}
+
+
+def _is_choice(hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return True
+    if get_origin(hint) is not Union:
+        return False
+    members = [each for each in get_args(hint) if get_origin(each) not in (Awaitable, pulumi.Output)]
+    return all(
+        isinstance(each, type) and (each in (str, int, float, bool, type(None)) or issubclass(each, Enum))
+        for each in members
+    )
 
 
 # what becomes of some resources
