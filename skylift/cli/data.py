@@ -269,13 +269,15 @@ def _sides(_ctx: click.Context, param: click.Parameter, value: str | None) -> li
 @click.option("--image-size", callback=_sides, metavar="HxW", help="Default: the size that most images have.")
 @click.option("--text-bytes", default=1024, show_default=True, type=click.IntRange(1), help="Longest row of a text.")
 @click.option("--delimiter", default=",", show_default=True, help="Of CSV files.")
-@click.option("--no-header", is_flag=True, help="CSV files have no header; columns are called 0, 1, 2, …")
+@click.option("--no-header", is_flag=True, help="CSV files have no header; columns are called 0, 1, 2 and so on.")
 @click.option(
     "--runner", metavar="RUNNER", help="Apache Beam: direct (this machine), dataflow; others are handed on untried."
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes of --runner direct.")
 @click.option("--work", metavar="URL", help="A folder in a bucket that the runner's workers reach.")
-@click.option("--beam", multiple=True, metavar="OPTION", help="An option of Beam's own: --beam=--region=REGION.")
+@click.option(
+    "--beam", multiple=True, metavar="OPTION", help="An option of Beam's own, such as --beam=--region=REGION."
+)
 @stack_option
 @common
 @click.pass_context

@@ -108,11 +108,14 @@ def _is_npz(name: str) -> bool:
     return name.lower().endswith(".npz")
 
 
-def _open(url: str, member: str) -> Any:
-    if not member:
-        return places.open_file(url)
-    archive = zipfile.ZipFile(places.open_file(url))
-    return archive.open(member)
+@contextlib.contextmanager
+def _open(url: str, member: str) -> Iterator[Any]:
+    with places.open_file(url) as file:
+        if not member:
+            yield file
+            return
+        with zipfile.ZipFile(file) as archive, archive.open(member) as inner:
+            yield inner
 
 
 def _groups(url: str, name: str, given: str) -> dict[str, list[_Member]]:

@@ -47,10 +47,10 @@ def _row_ends(file: BinaryIO) -> Iterator[tuple[int, int]]:
         values = np.frombuffer(block, np.uint8)
         quoted = (np.cumsum(values == ord('"'), dtype=np.int64) + inside) & 1
         ends = np.flatnonzero((values == ord("\n")) & (quoted == 0))
-        usable = ends[ends + at + 1 >= due]
-        if len(usable):
-            yield at + int(usable[0]) + 1, lines + int(np.searchsorted(ends, usable[0])) + 1
-            due = at + int(usable[0]) + 1 + PIECE_BYTES
+        while (index := int(np.searchsorted(ends, due - at - 1))) < len(ends):
+            cut = at + int(ends[index]) + 1
+            yield cut, lines + index + 1
+            due = cut + PIECE_BYTES
         inside = bool(quoted[-1])
         lines += len(ends)
         at += len(block)

@@ -82,17 +82,25 @@ def _cuts(work: Folder, schema: Schema, compared: list[Compared]) -> dict[int, C
         for stratum, count in each.strata.items():
             strata[stratum] = strata.get(stratum, 0) + count
     wanted = splitting.ranks(schema, strata)
+    parts = (schema.asked.test_share, schema.asked.test_share + schema.asked.validation_share)
+    ideal = [min(int(part * 2**64), END) for part in parts]
     found = {stratum: [0 if rank == 0 else END for rank in ranks] for stratum, ranks in wanted.items()}
     before = dict.fromkeys(strata, 0)
+    below = {stratum: [0, 0] for stratum in strata}
     for number, each in enumerate(compared):
         kept = work.read_array(f"kept/{number}", splitting.KEPT)
         at = 0
         for stratum, count in sorted(each.strata.items()):
             for side, rank in enumerate(wanted[stratum]):
+                below[stratum][side] += int(np.searchsorted(kept["high"][at : at + count], np.uint64(ideal[side])))
                 if before[stratum] <= rank < before[stratum] + count and rank:
                     found[stratum][side] = int(kept["high"][at + rank - before[stratum]])
             before[stratum] += count
             at += count
+    for stratum, ranks in wanted.items():
+        sides = zip(ranks, parts, below[stratum], strict=True)
+        if all(rank == 0 or splitting.lasting(rank, strata[stratum], part, there) for rank, part, there in sides):
+            found[stratum] = [cut if rank else 0 for rank, cut in zip(ranks, ideal, strict=True)]
     return {stratum: Cut(test, validation) for stratum, (test, validation) in found.items()}
 
 

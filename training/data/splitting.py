@@ -116,6 +116,17 @@ class Cut(msgspec.Struct, frozen=True):
 
 END = (1 << 64) - 1
 
+TOLERANCE = 0.005
+"""Part of a class's rows by which a split may differ from its share, where that lets the same hashes belong to it for ever.
+
+So of a large set no row changes its split when others are added, and the shards of files that stayed are the same.
+"""
+
+
+def lasting(rank: int, total: int, part: float, below: int) -> bool:
+    """Whether the hashes below `part` of all hashes are near enough: there are `below` such rows of `total`, wanted are `rank`."""
+    return 0 < rank < total and 0 < part < 1 and 0 < below < total and abs(below - rank) <= TOLERANCE * total
+
 
 def shares(total: int, part: float) -> int:
     """Rows of a part: at least one where there are three, so that no class is missing."""

