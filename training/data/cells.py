@@ -47,17 +47,24 @@ def numbers(column: Any) -> Numbers:
         values = pc.cast(column, pa.float64(), safe=False)
         missing = values.is_null(nan_is_null=True)
         return _numbers(_filled(values), _bools(missing))
-    try:
-        whole = pc.cast(column, pa.float64())  # most columns are nothing but numbers, and this is five times as quick
-        if not whole.null_count and bool(np.isfinite(whole.to_numpy()).all()):
-            none = np.zeros(len(column), bool)
-            return Numbers(whole.to_numpy(), none, none)
-    except pa.ArrowInvalid:
-        pass
+    quick = _quick(column)
+    if quick is not None:
+        return quick
     trimmed, missing = missing_texts(column)
     fits = pc.and_(pc.invert(missing), pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False))
     values = pc.cast(pc.if_else(fits, trimmed, None), pa.float64())
     return _numbers(_filled(values), _bools(missing))
+
+
+def _quick(column: Any) -> Numbers | None:
+    """Texts of which all are numbers or plainly missing, as most columns are: several times as quick as looking at each."""
+    missing = pc.or_(pc.is_null(column), pc.fill_null(pc.is_in(column, value_set=_MISSING), False))
+    try:
+        values = _filled(pc.cast(pc.if_else(missing, None, column), pa.float64()))
+    except pa.ArrowInvalid:
+        return None
+    empty = _bools(missing)
+    return Numbers(values, empty, np.zeros(len(column), bool)) if np.isfinite(values[~empty]).all() else None
 
 
 def _numbers(values: Array, missing: Array) -> Numbers:
