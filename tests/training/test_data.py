@@ -134,6 +134,14 @@ class TestProblems:
         found = self.problems(prepare, path, target="bought", types={"city": "number"})
         assert (found[0]["file"], found[0]["row"], found[0]["column"]) == ("t.csv", 1, "city")
 
+    def test_another_delimiter_is_guessed_for_the_hint(self, prepare: Prepare, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a;y\n1;0\n2;1\n")
+        assert self.problems(prepare, tmp_path / "t.csv")[0]["fix"] == "--delimiter ';'"
+
+    def test_of_two_likely_targets_none_is_taken(self, prepare: Prepare, tmp_path: Path) -> None:
+        path = write(tmp_path / "t.csv", [[n, n % 2, n % 3] for n in range(30)], ["a", "label", "y"])
+        assert "nothing says which column" in self.problems(prepare, path)[0]["what"]
+
     def test_labels_out_of_range_are_named_with_their_rows(self, prepare: Prepare, tmp_path: Path) -> None:
         rows = people(20)
         rows[12][2] = "maybe"

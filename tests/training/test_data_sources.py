@@ -11,8 +11,11 @@ import pytest
 from PIL import Image
 
 from skylift.errors import InputError, NotFoundError
+from skylift.store import Store, open_store
 from tests.training.prepared import Prepare, memberships, people, preparer, write
-from training.data import reading
+from training.data import adding, folder, places, reading
+from training.data.adding import Order
+from training.data.schema import Asked
 
 
 @pytest.fixture
@@ -43,6 +46,46 @@ class TestSources:
     def test_a_url_is_read_like_a_path(self, prepare: Prepare, tmp_path: Path) -> None:
         path = write(tmp_path / "in" / "t.csv", people())
         assert prepare(path.as_uri(), target="bought")[0].ref == prepare(path, target="bought")[0].ref
+
+    @pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+    def test_objects_are_read_by_ranges(
+        self, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        """Through the store's own verbs, as of a bucket; here the store is a folder."""
+        rng = np.random.default_rng(0)
+        (tmp_path / "in").mkdir()
+        columns = {"a": rng.normal(size=400), "b": rng.integers(0, 9, 400), "y": rng.integers(0, 2, 400)}
+        if kind == "npz":
+            np.savez_compressed(tmp_path / "in" / "t.npz", **columns)
+        elif kind == "parquet":
+            pq.write_table(pa.table(columns), tmp_path / "in" / "t.parquet", row_group_size=100)
+        else:
+            write(tmp_path / "in" / "t.csv", list(zip(*columns.values(), strict=True)), list(columns))
+        here = prepare(tmp_path / "in")[0].ref
+        as_path = places.as_path
+        monkeypatch.setattr(places, "as_path", lambda url: None if url.startswith("file:") else as_path(url))
+        assert prepare((tmp_path / "in").as_uri())[0].ref == here
+        assert prepare((tmp_path / "in" / f"t.{kind}").as_uri())[0].ref == here
+
+    def test_a_work_folder_in_a_bucket_gives_the_same_and_is_empty_afterwards(
+        self, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As with workers elsewhere: shards are uploaded by the step and fetched at the end; here the bucket is a folder."""
+        path = write(tmp_path / "t.csv", people(300))
+        here = prepare(path, target="bought")[0].ref
+
+        def open_far(url: str) -> Store:
+            store = open_store(url)
+            store.folder = None
+            return store
+
+        monkeypatch.setattr(folder, "open_store", open_far)
+        (tmp_path / "work").mkdir()
+        order = Order(
+            "made", str(path), (tmp_path / "keep").as_uri(), Asked(target="bought"), work=(tmp_path / "work").as_uri()
+        )
+        assert adding.add(order, lambda done, total, text: None).ref == here
+        assert list((tmp_path / "work").iterdir()) == []
 
     def test_images_are_labelled_by_folder_and_scaled_to_the_common_size(
         self, prepare: Prepare, tmp_path: Path

@@ -21,6 +21,7 @@ LABELS = 50
 """Most different whole numbers that are still taken for labels where nothing else was said."""
 TEXT_BYTES = 1024
 """Longest row of text unless asked otherwise [bytes]."""
+GROUPS = ("numbers", "categories", "target")
 GUESSES = ("target", "label", "class", "labels", "y")
 
 
@@ -86,7 +87,8 @@ def decide(place: str, seen: Survey, asked: Asked, own_target: str = "") -> Sche
     if problems and not seen.columns:
         raise refusal(place, problems)
     problems += _absent(seen, asked)
-    target = asked.target or own_target or next((name for name in GUESSES if name in seen.columns), "")
+    guesses = [name for name in GUESSES if name in seen.columns]
+    target = asked.target or own_target or (guesses[0] if len(guesses) == 1 else "")
     if target not in seen.columns:
         problems.append(_no_target(target, seen))
     columns, dropped = _columns(seen, asked, target, problems)
@@ -137,7 +139,9 @@ def _no_target(target: str, seen: Survey) -> Problem:
             fix=f"--target {near}" if near else f"--target with one of {shown}",
             column=target,
         )
-    return Problem(what="nothing says which column is to be learned", fix=f"--target with one of {shown}")
+    other = next((each for each in ";\t|" if len(names) == 1 and each in names[0]), "")
+    fix = f"--delimiter {other!r}" if other else f"--target with one of {shown}"
+    return Problem(what="nothing says which column is to be learned", fix=fix)
 
 
 def _columns(
@@ -154,7 +158,9 @@ def _columns(
             dropped[name] = "it holds nothing"
         else:
             plan = _column(name, column, asked, problems)
-            if plan is not None:
+            if plan is not None and name in GROUPS and plan.kind in ("text", "image", "tensor"):
+                problems.append(Problem(what="has a name that groups of columns have", fix="rename it", column=name))
+            elif plan is not None:
                 columns.append(plan)
     return columns, dropped
 
@@ -236,7 +242,8 @@ def _target(seen: Survey, asked: Asked, target: str, problems: list[Problem]) ->
         problems.append(Problem(what="a target is one value a row", fix="--target with another column", column=target))
         return "regression", []
     numeric = not column.others and bool(column.numbers)
-    labelled = column.values is not None and (not numeric or (column.whole and len(column.values) <= LABELS))
+    few = column.values is not None and len(column.values) <= min(LABELS, max(seen.rows // 2, 2))
+    labelled = column.values is not None and (not numeric or (column.whole and few))
     if (asked.task or ("classification" if labelled or not numeric else "regression")) == "regression":
         if column.others > column.numbers:
             problems.append(_wrong(target, column))
