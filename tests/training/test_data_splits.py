@@ -15,7 +15,7 @@ from skylift.artifacts import datasets
 from skylift.errors import InputError
 from skylift.store import open_store
 from tests.training.prepared import HEADER, Prepare, memberships, people, preparer, shard_bytes, write
-from training.data import adding, array_files, chunks, csv_files, parquet_files, reading, shards
+from training.data import adding, array_files, chunks, csv_files, parquet_files, reading, shards, steps
 from training.data.adding import Order
 from training.data.reading import Shards
 from training.data.schema import Asked
@@ -152,6 +152,15 @@ class TestPieces:
         assert max(file.stat().st_size for file in folder.glob("train/*.npy")) <= 8192
         assert np.array_equal(split.x[:], whole)
         assert added.description.splits["train"].rows == len(whole) == len(split.y)
+
+    def test_wide_rows_are_typed_a_few_at_a_time(
+        self, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = write(tmp_path / "t.csv", people(200))
+        whole = prepare(path, target="bought", types={"city": "text"})[1]
+        monkeypatch.setattr(steps, "TYPED_BYTES", 500)
+        few = prepare(path, target="bought", types={"city": "text"})[1]
+        assert memberships(few) == memberships(whole)
 
     def test_only_what_changed_is_sent(self, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (csv_files, chunks):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from training.data import adding, shards
 from training.data.adding import Order
 from training.data.schema import Asked
 
+REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -25,3 +29,16 @@ def test_a_recipe_learns_from_shards(bench: Any, monkeypatch: pytest.MonkeyPatch
     assert bench.result(run).metrics["accuracy"] >= 0.94
     assert f"{added.description.splits['train'].rows} train" in printed
     assert models.read_manifest(bench.keep, models.resolve(bench.keep, "tabular")).dataset == added.ref
+
+
+def test_the_benchmark_of_memory_holds_with_a_small_set(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(REPOSITORY / "benchmarks" / "data.py"),
+        "--size-gb",
+        "0.05",
+        "--folder",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0 and done.stdout.rstrip().endswith("ok"), done.stdout + done.stderr

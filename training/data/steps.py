@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,8 @@ from training.data.measures import Learned
 from training.data.problems import Problem
 from training.data.schema import Schema
 
+TYPED_BYTES = 64 * 1024 * 1024
+"""Bytes that rows may take when they are typed, at four bytes for each value."""
 RANGE_ROWS = 1_000_000
 """About how many rows are compared at once."""
 
@@ -50,7 +53,8 @@ def _survey(work: Folder, item: bytes) -> None:
 
 def _fingerprint(work: Folder, item: bytes) -> None:
     piece = msgspec.msgpack.decode(item, type=Piece)
-    found = fingerprint.fingerprint(_chunks(work, piece), work.read("schema", Schema))
+    schema = work.read("schema", Schema)
+    found = fingerprint.fingerprint(_narrow(_chunks(work, piece), schema), schema)
     work.write_array(f"records/{piece.number}", found.records)
     _save(work, f"seen/{piece.number}", found.seen)
     if found.sample.numbers is not None:
@@ -74,12 +78,11 @@ def _compare(work: Folder, item: bytes) -> None:
 
 def _write(work: Folder, item: bytes) -> None:
     piece = msgspec.msgpack.decode(item, type=Piece)
-    learned = work.read("learned", Learned)
+    learned, schema = work.read("learned", Learned), work.read("schema", Schema)
     split = _splits(work, piece, learned)
     with tempfile.TemporaryDirectory(dir=work.store.folder, prefix=".writing-") as scratch:
-        done = writing.write(
-            _chunks(work, piece), split, work.read("schema", Schema), learned, Path(scratch), piece.number
-        )
+        rows = _narrow(_chunks(work, piece), schema)
+        done = writing.write(rows, split, schema, learned, Path(scratch), piece.number)
         for file in done.files:
             work.keep_file(Path(scratch) / file.path, f"out/{file.path}")
     work.write(f"done/{piece.number}", done)
@@ -100,6 +103,19 @@ def _splits(work: Folder, piece: Piece, learned: Learned) -> Array:
 
 def _chunks(work: Folder, piece: Piece) -> Iterator[Chunk | Problem]:
     return sources.read(piece, work.read("reading", Reading))
+
+
+def _narrow(chunks: Iterator[Chunk | Problem], schema: Schema) -> Iterator[Chunk | Problem]:
+    """The chunks in parts that still fit into memory when texts are padded and images decoded."""
+    width = sum(max(int(np.prod(plan.shape)), 8) * 4 for plan in schema.columns)
+    limit = max(TYPED_BYTES // width, 1)
+    for chunk in chunks:
+        if isinstance(chunk, Problem) or chunk.rows <= limit:
+            yield chunk
+            continue
+        for at in range(0, chunk.rows, limit):
+            columns = {name: column[at : at + limit] for name, column in chunk.columns.items()}
+            yield replace(chunk, first=chunk.first + at, rows=min(limit, chunk.rows - at), columns=columns)
 
 
 def _save(work: Folder, name: str, arrays: Mapping[str, Array]) -> None:
