@@ -52,7 +52,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size-gb", type=float, default=2.0)
-    parser.add_argument("--format", choices=("csv", "parquet", "npy"), default="csv")
+    parser.add_argument("--format", choices=("csv", "parquet", "npz"), default="csv")
     parser.add_argument("--limit-mib", type=int, default=1024)
     parser.add_argument("--runner", default="", help="direct: Apache Beam on this machine")
     parser.add_argument("--workers", type=int, default=2)
@@ -86,7 +86,7 @@ def _write(source: Path, number: int, kind: str, values: object, label: object) 
     import pyarrow.parquet as pq
 
     assert isinstance(values, np.ndarray) and isinstance(label, np.ndarray)
-    if kind == "npy":
+    if kind == "npz":
         path = source / f"part-{number:05d}.npz"
         np.savez(path, allow_pickle=False, x=values, label=label)
         return path.stat().st_size

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from skylift.client.stack import Stack
 
 
+AT_WORK = ("queued", "acquiring", "booting", "pulling", "running", "preempted")
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """The newest succeeded run of the model, None where there is none, and what is different now, a sentence each."""
+    """A run that is at work on the very same, else the newest succeeded run of the model, None where there is none.
+
+    `differs` says what is different now, a sentence each.
+    """
 
     model: str
     run: str | None
     differs: list[str]
+    is_at_work: bool = False
 
     @property
     def is_same(self) -> bool:
@@ -30,6 +37,8 @@ class Comparison:
         """What was found, for people."""
         if self.run is None:
             return f"no run has given a model {self.model} yet"
+        if self.is_at_work:
+            return f"run {self.run} is at work on the same data, code, hyperparameters and seed for {self.model}"
         if self.is_same:
             return f"nothing has changed since run {self.run}: the same data, code, hyperparameters and seed gave {self.model}"
         return f"since run {self.run}: {'; '.join(self.differs)}"
@@ -42,19 +51,16 @@ def compare(stack: Stack, asked: Request) -> Comparison:
         NotFoundError, InputError, MachineError: as `training.start` does.
     """
     read = understand(asked)
-    run_id = _newest(stack, read.model)
-    if run_id is None:
-        return Comparison(read.model, None, [])
-    spec = runs.read_spec(stack.keep, run_id)
-    result = runs.read_result(stack.keep, run_id)
-    return Comparison(read.model, run_id, _differs(spec, result, read, asked, _dataset(stack, asked)))
-
-
-def _newest(stack: Stack, model: str) -> str | None:
+    dataset = _dataset(stack, asked)
     for run in runs.list_runs(stack.keep, stack.work):
-        if run.model == model and run.state == "succeeded":
-            return run.id
-    return None
+        is_at_work = run.state in AT_WORK
+        if run.model != read.model or not (is_at_work or run.state == "succeeded"):
+            continue
+        result = runs.read_result(stack.keep, run.id)
+        differs = _differs(runs.read_spec(stack.keep, run.id), result, read, asked, dataset)
+        if not (is_at_work and differs):
+            return Comparison(read.model, run.id, differs, is_at_work)
+    return Comparison(read.model, None, [])
 
 
 def _dataset(stack: Stack, asked: Request) -> str | None:
@@ -79,8 +85,9 @@ def _differs(
         found.append(f"the recipe is {recipe}, it was {spec.recipe}")
     elif digest != spec.code:
         found.append(f"the recipe's code is {_short(digest)}, it was {_short(spec.code)}")
-    now = {field.name: field.default for field in read.recipe.hyperparameters} | read.values
-    before = result.hyperparameters if result is not None else spec.hyperparameters
+    defaults = {field.name: field.default for field in read.recipe.hyperparameters}
+    now = defaults | read.values
+    before = result.hyperparameters if result is not None else defaults | spec.hyperparameters
     found += [
         f"{name} is {now.get(name)!r}, it was {before.get(name)!r}"
         for name in sorted({*now, *before})

@@ -211,6 +211,17 @@ class TestIfChanged:
         assert "the data is flowers@" in found.differs[0] and "units is 32, it was 64" in found.differs[1]
         assert "the seed is 3" in found.sentence()
 
+    def test_a_run_at_work_on_the_same_is_not_begun_twice(self, stack: Stack, succeeded: str, tmp_path: Path) -> None:
+        ref = published(stack, tmp_path / "files", seed=1)
+        at_work = "20261123t000000-3f9a0c"
+        runs.create_run(stack.keep, spec(stack, at_work, dataset=ref, hyperparameters={"units": 32}))
+        status = records.RunStatus(id=at_work, state="running", beat=now())
+        runs.write_status(stack.work, status)
+        found = unchanged.compare(stack, Request("tabular", hyperparameters={"units": "32"}, data="flowers"))
+        assert found.is_same and found.run == at_work and "is at work on the same" in found.sentence()
+        other = unchanged.compare(stack, Request("tabular", data="flowers"))
+        assert not other.is_same and other.run == succeeded
+
     def test_a_model_without_a_run_is_trained(self, stack: Stack) -> None:
         found = unchanged.compare(stack, Request("tabular", model="other"))
         assert found.run is None and not found.is_same
