@@ -14,15 +14,16 @@ from infra.promise import Made
 def build(ground: Ground) -> tuple[Made, list[pulumi.Resource]]:
     """Declare it; what rights may be on, second."""
     cluster = Cluster("cluster", ClusterArgs(ground=ground), ground.opts)
+    context, pods = ground.context, written.in_pods(ground.context)
     # Where somebody else's cluster sends what its pods print is not known here.
-    own = ground.context.settings.cluster.name is None
+    own = context.settings.cluster.name is None
     args = AlarmsArgs(
-        context=ground.context,
+        context=context,
         group=ground.group,
         group_id=ground.group_id,
         logs=ground.logs,
-        metrics=cluster_watch.alarms(ground.context, cluster.id),
-        queries=written.answers(ground.context, written.in_pods(ground.context)) if own else {},
+        metrics=cluster_watch.alarms(context, cluster.id),
+        queries={**written.answers(context, pods), **written.idle_runs(context, pods)} if own else {},
     )
     Alarms("alarms", args, ground.opts)
     return cluster.made, [cluster]

@@ -44,7 +44,7 @@ def build(ground: Ground) -> tuple[Made, list[pulumi.Resource]]:
     queries = {
         "reaper": watch.reaper_failures(reaper.job),
         **written.answers(context, written.IN_SYSLOG),
-        **written.idle_runs(context),
+        **written.idle_runs(context, written.IN_SYSLOG),
     }
     if "work" in ground.storage.made:
         queries["boot"] = watch.boot_reports()

@@ -2,7 +2,8 @@
 cloud.
 
 A Standard load balancer sees neither status codes nor how long an answer takes: replicas sum up their requests once a minute
-(serving/supervisor/summary.py). No metric of a machine tells what its GPU does: machines of run groups say so (infra/boot/train.sh).
+(serving/supervisor/summary.py). No metric of a machine tells what its GPU does: machines of run groups say so (infra/boot/train.sh), and
+runs in pods (training/run/gpus.py).
 """
 
 from __future__ import annotations
@@ -48,13 +49,17 @@ def answers(context: Context, lines: str) -> dict[str, Query]:
     return {"answers": Query(text=text, says=says, by=("endpoint", "trouble"))}
 
 
-def idle_runs(context: Context) -> dict[str, Query]:
-    """GPUs of run groups that have done nothing for an hour; nothing without pools that have any. Untried on hardware."""
+def idle_runs(context: Context, lines: str) -> dict[str, Query]:
+    """GPUs of runs that have done nothing for an hour; nothing without pools that have any. Untried on hardware.
+
+    Args:
+        lines: where they are: a table and its column `line`.
+    """
     has_gpus = any(shape.count for pool in context.pools.values() for shape in pool.shapes)
     if not has_gpus or context.settings.images.training is None:
         return {}
     text = (
-        f"{IN_SYSLOG} | where line has 'idle_minutes' | extend said = parse_json(line) | where tostring(said.event) == 'gpu' "
+        f"{lines} | where line has 'idle_minutes' | extend said = parse_json(line) | where tostring(said.event) == 'gpu' "
         "| summarize TimeGenerated = max(TimeGenerated), idle = max(tolong(said['idle_minutes'])) by run = tostring(said['run']) "
         f"| where idle >= {_IDLE_MINUTES}"
     )

@@ -18,7 +18,7 @@ from skylift.store import ObjectNotFoundError, Store, open_store
 from training.cluster import rendezvous
 from training.cluster.description import Cluster
 from training.cluster.surroundings import ALONE, LOCAL, Surroundings
-from training.run import codes
+from training.run import codes, gpus
 from training.run.claim import newest_attempt
 from training.run.ending import Ended, unsaid_failure
 from training.run.masking import Masker
@@ -52,6 +52,7 @@ def help_with(run_url: str, keep: Store, spec: RunSpec, here: Surroundings, aske
         SkyliftError: see `rendezvous.meet`.
     """
     work = open_store(spec.work)
+    gpus.watch(spec.id, os.environ)
     done = 0
     while True:
         attempt = _next_attempt(keep, work, spec.id, done, asked)

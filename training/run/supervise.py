@@ -25,7 +25,7 @@ from skylift.artifacts.records import RunSpec
 from skylift.errors import ConflictError, MachineError, SkyliftError
 from skylift.store import Store, open_store, split_url
 from training.cluster.surroundings import Surroundings, look
-from training.run import ending, member
+from training.run import ending, gpus, member
 from training.run.claim import claim
 from training.run.companions import Companions
 from training.run.live import LiveStatus
@@ -59,6 +59,7 @@ def supervise(run_url: str) -> int:
         return member.help_with(run_url, keep, spec, here, asked)
     _refuse_ended(keep, spec.id)
     secrets_of(spec, os.environ)
+    gpus.watch(spec.id, os.environ)
     companions = Companions(run_url, spec.workers if here.count == 1 else 1)
     here = dataclasses.replace(here, count=spec.workers)
     try:

@@ -47,9 +47,11 @@ def test_one_alarm_looks_at_errors_and_slowness_of_every_endpoint(target: str, t
     assert heard.endswith(f"/{seen.one('ActionGroup').inputs['actionGroupName']}")
 
 
-def test_gpus_of_runs_that_do_nothing_ring_by_run() -> None:
-    made = rule(up("azure-vm"), "idle-runs")
+@pytest.mark.parametrize(("target", "table"), [("aks", "ContainerLogV2 |"), ("azure-vm", "Syslog |")])
+def test_gpus_of_runs_that_do_nothing_ring_by_run(target: str, table: str) -> None:
+    made = rule(up(target), "idle-runs")
     (condition,) = made["criteria"]["allOf"]
+    assert condition["query"].startswith(table)
     assert "tostring(said.event) == 'gpu'" in condition["query"] and "idle >= 60" in condition["query"]
     assert [one["name"] for one in condition["dimensions"]] == ["run"] and made["severity"] == 2
 
