@@ -268,7 +268,10 @@ class TestTextAsBytes:
     def test_texts_become_rows_of_their_bytes(self, tmp_path: Path) -> None:
         wanted = [[ord("j"), ord("a"), 0, 0, 0, 0], [*"Öl".encode(), 0, 0, 0]]
         assert plain(read(["ja", "Öl"], BYTES, WORDS)) == wanted
-        assert plain(read(file(tmp_path, "t.json", '{"instances": [{"text": "ja"}, {"text": "Öl"}]}'), BYTES, WORDS)) == wanted
+        assert (
+            plain(read(file(tmp_path, "t.json", '{"instances": [{"text": "ja"}, {"text": "Öl"}]}'), BYTES, WORDS))
+            == wanted
+        )
         assert plain(read({"text": "ja"}, BYTES, WORDS)) == wanted[:1]
 
     def test_rows_of_numbers_are_taken_as_they_are(self) -> None:
