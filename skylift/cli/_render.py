@@ -139,5 +139,10 @@ def metric(name: str, value: float) -> str:
     return f"{name} {value:.1%}" if name.endswith("accuracy") else f"{name} {value:.4g}"
 
 
-def metrics(values: dict[str, float]) -> str:
-    return ", ".join(metric(name, value) for name, value in values.items())
+IN_A_LINE = 2
+"""The loss and the metric that chose the weights; records name them first."""
+
+
+def metrics(values: dict[str, float], most: int | None = None) -> str:
+    """Metrics between commas, the first `most` of them."""
+    return ", ".join(metric(name, value) for name, value in list(values.items())[:most])

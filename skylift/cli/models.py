@@ -44,7 +44,7 @@ def list_command(ctx: click.Context, stack_flag: str | None, as_json: bool) -> N
             one["name"],
             one["newest"],
             len(one["versions"]),
-            _render.metrics(one["metrics"]),
+            _render.metrics(one["metrics"], _render.IN_A_LINE),
             ", ".join(one["formats"]),
             _render.size(one["bytes"]),
             _render.ago(one["created"]),

@@ -95,7 +95,7 @@ def _train(stack: Stack, *, quiet: bool) -> tuple[Run, ModelRef]:
     model = run.model
     verb = "was trained already" if done else "is trained"
     _said(
-        f"{model.name}:{model.version} {verb}; on digits it has never seen: {_render.metrics(result.metrics)}",
+        f"{model.name}:{model.version} {verb}; on digits it has never seen: {_render.metrics(result.metrics, _render.IN_A_LINE)}",
         quiet=quiet,
     )
     return run, model

@@ -33,7 +33,7 @@ def command(ctx: click.Context, run_name: str | None, stack_flag: str | None, li
             one.state,
             one.recipe,
             f"{one.published.name}:{one.published.version}" if one.published else "",
-            _render.metrics(one.metrics),
+            _render.metrics(one.metrics, _render.IN_A_LINE),
             _render.ago(one.created),
             one.by,
         )

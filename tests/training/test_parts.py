@@ -147,7 +147,7 @@ class TestClaim:
         assert claim(bench.work, first.id).attempt == 2
 
     def test_of_two_at_the_same_moment_one_gets_it(self, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(claiming, "_newest", lambda work, run_id: None)
+        monkeypatch.setattr(claiming, "newest_attempt", lambda work, run_id: None)
         claim(bench.work, "20260101t000000-abcdef")
         with pytest.raises(ConflictError, match="just taken"):
             claim(bench.work, "20260101t000000-abcdef")

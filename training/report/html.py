@@ -12,7 +12,7 @@ from markupsafe import Markup
 from skylift.artifacts.records import Format, PublishedModel, RunSpec
 from training.contract import Array, Data, Task
 from training.loop.progress import EpochRow
-from training.report import charts, judging, pictures
+from training.report import charts, judging, measures, pictures
 
 SAMPLES = 20
 MISTAKES = 20
@@ -87,7 +87,8 @@ def _judged(facts: Facts) -> dict[str, Any]:
             "predicted against true", truth[:, 0].tolist(), guess[:, 0].tolist(), (f"true{unit}", f"predicted{unit}")
         )
         errors = judging.largest_errors(test.y, outputs, task, MISTAKES)
-        return {"scatter": plot, "confusion": None, "scores": [], "mistakes": _shown(errors, facts), "typical": []}
+        shown = _shown(errors, facts)
+        return {"scatter": plot, "confusion": None, "scores": [], "mistakes": shown, "typical": [], "reliability": None}
     counts = judging.confusion(test.y, judging.classes_of(outputs, task), len(task.labels))
     return {
         "scatter": None,
@@ -95,7 +96,14 @@ def _judged(facts: Facts) -> dict[str, Any]:
         "scores": judging.scores(counts, task.labels),
         "mistakes": _shown(judging.worst_mistakes(test.y, outputs, task, MISTAKES), facts),
         "typical": _shown(judging.typical(test.y, outputs, task, SAMPLES), facts),
+        "reliability": _reliability(facts),
     }
+
+
+def _reliability(facts: Facts) -> Markup:
+    bins = measures.calibration(facts.data.test.y, facts.outputs, facts.task)
+    sure, right = [each.sureness for each in bins], [each.right for each in bins]
+    return charts.scatter("sure against right", sure, right, ("how sure", "share that was right"))
 
 
 def _heat(counts: Array) -> list[list[tuple[int, int]]]:

@@ -77,8 +77,6 @@ def _is_over(before: Claim, status: RunStatus | None) -> bool:
 
 def _is_alive(work: Store, before: Claim) -> bool:
     if before.host == host():
-        if before.pid == os.getpid():
-            return False  # our own attempt before this one
         return _started(before.pid) == before.pid_started != 0.0
     beats = [work.stat(layout.live_status(before.id)), work.stat(layout.live_attempt(before.id, before.attempt))]
     times = [beat.modified for beat in beats if beat is not None]

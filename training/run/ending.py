@@ -81,7 +81,7 @@ def _succeeded(outcome: Succeeded, base: RunResult) -> Report:
         hyperparameters=outcome.hyperparameters,
         model=outcome.model,
     )
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in list(outcome.metrics.items())[:2])
     message = f"model {outcome.model.name} version {outcome.model.version}, on the test split {numbers}"
     return Report("succeeded", codes.SUCCEEDED, message, result=result)
 

@@ -35,6 +35,7 @@ from training.loop.train import Training, evaluate_rows
 from training.recipes.hyperparameters import fill
 from training.recipes.loading import LoadedRecipe, bundled, from_code
 from training.report.html import Facts, render
+from training.report.measures import measures
 from training.run.code import unpack
 from training.run.wire import Helped, Sender, Stage, Succeeded
 
@@ -186,7 +187,8 @@ class Work:
     def _finish(self, tf: Any, learner: Learner, data: Data, task: Task) -> Succeeded:
         self.tell("testing")
         means, outputs = evaluate_rows(learner, data.test, task)
-        metrics = {name: round(value, 6) for name, value in means.items()}
+        judged = measures(data.test.y, outputs, task)
+        metrics = {name: round(value, 6) for name, value in (means | judged).items()}
         self._events.write("test", step=self.progress.step, epoch=self.progress.epoch, metrics=metrics)
         print("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
         published = self._published()
