@@ -136,13 +136,22 @@ def size(count: float) -> str:
 
 def metric(name: str, value: float) -> str:
     """A metric for people: accuracy in percent, everything else with four digits."""
-    return f"{name} {value:.1%}" if name.endswith("accuracy") else f"{name} {value:.4g}"
+    shown = name.replace("_", " ") if not name.startswith("val_") else name
+    return f"{shown} {value:.1%}" if name.endswith("accuracy") else f"{shown} {value:.4g}"
 
 
 IN_A_LINE = 2
-"""The loss and the metric that chose the weights; records name them first."""
+"""Metrics that a table has room for."""
+
+_FIRST = ("loss", "accuracy", "mean_absolute_error", "mean_squared_error")
+"""What people look at first, with or without `val_` before it."""
 
 
 def metrics(values: dict[str, float], most: int | None = None) -> str:
     """Metrics between commas, the first `most` of them."""
-    return ", ".join(metric(name, value) for name, value in list(values.items())[:most])
+
+    def turn(name: str) -> tuple[bool, int, str]:
+        plain = name.removeprefix("val_")
+        return name != plain, _FIRST.index(plain) if plain in _FIRST else len(_FIRST), name
+
+    return ", ".join(metric(name, values[name]) for name in sorted(values, key=turn)[:most])

@@ -30,6 +30,10 @@ def command(name: str | None, as_json: bool) -> None:
     if as_json:
         _render.print_json(found)
         return
+    if name is None:
+        _render.table(["recipe", "~what it learns"], [(recipe.name, recipe.summary) for recipe in found], empty="none")
+        _render.next_steps(("skylift recipes mnist", "shows its hyperparameters"), ("skylift train mnist", "trains it"))
+        return
     for recipe in found:
         _render.heading(recipe.name)
         click.echo(recipe.summary)
