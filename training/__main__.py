@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             _answer(command.run(options))
             return 0
+        if options.command == "compare":
+            return _compare(options)
         return _recipes(options)
     except SkyliftError as error:
         if getattr(options, "json", False):
@@ -53,6 +55,22 @@ def _recipes(options: argparse.Namespace) -> int:
         described = [describe(recipe) for recipe in recipes]
     one = bool(options.name or options.file or options.code_root)
     _answer(render(described, as_json=options.json, one=one))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from skylift.files import write_whole
+    from skylift.store import open_store
+    from training.report import comparing
+
+    found = comparing.compare(open_store(options.keep), open_store(options.work), options.runs)
+    if options.html is not None:
+        write_whole(options.html, [comparing.render(found).encode()])
+    rows = comparing.differences(found)
+    if options.json:
+        _answer(json.dumps({"runs": msgspec.to_builtins(found), "rows": rows}))
+    else:
+        _answer("\n".join("\t".join((name, *values)) for name, values in rows))
     return 0
 
 
@@ -106,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--json", action="store_true")
     data = commands.add_parser("data", help="prepare datasets, and list sets that packages carry")
     configure_data(data)
+    comparing = commands.add_parser("compare", help="put runs beside each other")
+    comparing.add_argument("runs", nargs="+", metavar="RUN", help="ids of runs")
+    comparing.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")
+    comparing.add_argument("--work", required=True, metavar="URL", help="URL of the work bucket")
+    comparing.add_argument("--html", type=Path, help="where to write them as a page with their curves")
+    comparing.add_argument("--json", action="store_true")
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")
