@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.command == "compare":
             return _compare(options)
+        if options.command == "tensorboard":
+            return _tensorboard(options)
         return _recipes(options)
     except SkyliftError as error:
         if getattr(options, "json", False):
@@ -71,6 +73,18 @@ def _compare(options: argparse.Namespace) -> int:
         _answer(json.dumps({"runs": msgspec.to_builtins(found), "rows": rows}))
     else:
         _answer("\n".join("\t".join((name, *values)) for name, values in rows))
+    return 0
+
+
+def _tensorboard(options: argparse.Namespace) -> int:
+    from skylift.store import open_store
+    from training.report import boards
+
+    keep, work = open_store(options.keep), open_store(options.work)
+    if options.port is not None:
+        return boards.serve(keep, work, options.runs, options.logdir, options.port)
+    events = boards.write_once(keep, work, options.runs, options.logdir)
+    _answer(json.dumps({"logdir": str(options.logdir), "events": events}) if options.json else str(options.logdir))
     return 0
 
 
@@ -130,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--work", required=True, metavar="URL", help="URL of the work bucket")
     comparing.add_argument("--html", type=Path, help="where to write them as a page with their curves")
     comparing.add_argument("--json", action="store_true")
+    boards = commands.add_parser("tensorboard", help="write runs as TensorBoard reads them, and show them")
+    boards.add_argument("runs", nargs="+", metavar="RUN", help="ids of runs")
+    boards.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")
+    boards.add_argument("--work", required=True, metavar="URL", help="URL of the work bucket")
+    boards.add_argument("--logdir", required=True, type=Path, help="folder for its files")
+    boards.add_argument("--port", type=int, help="show them there, on this machine only, and bring them up to date")
+    boards.add_argument("--json", action="store_true")
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")

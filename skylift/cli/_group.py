@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "train": "Train a recipe and follow the run.",
         "runs": "List runs, newest first, or show one.",
         "compare-runs": "Put runs beside each other.",
+        "tensorboard": "Show runs in TensorBoard.",
         "logs": "Print a run's output.",
         "cancel": "Stop a run.",
         "download": "Fetch a run's report or a model's files.",

@@ -46,6 +46,16 @@ def ask_training_aloud(arguments: Sequence[str], progress: Progress) -> Any:
     return _answer(done, "training")
 
 
+def run_training(arguments: Sequence[str]) -> int:
+    """Run `python -P -m training ARGUMENTS` with our input and output until it ends, also by Ctrl-C; its exit code."""
+    process = subprocess.Popen([sys.executable, "-P", "-m", "training", *arguments])
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the program got it, too, and ends by itself
+            continue
+
+
 def _told(line: str, progress: Progress) -> bool:
     """Whether a line was one of progress, which then was told."""
     try:
