@@ -116,10 +116,10 @@ def _prepare(scratch: Path, options: argparse.Namespace) -> dict[str, float]:
     ]
     began = time.monotonic()
     environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
-    with (scratch / "said").open("w") as said:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
+    with (scratch / "said").open("w") as said, (scratch / "answer").open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=said, text=True, env=environment)
         peak = _watch(process)
-    answer = process.stdout.read() if process.stdout else ""
+    answer = (scratch / "answer").read_text()
     if process.returncode != 0:
         raise SystemExit(f"{answer}\n{(scratch / 'said').read_text()}")
     rows = json.loads(answer)["description"]["cleaning"]["rows_read"]
