@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from skylift.errors import InputError, not_found
 from skylift.stack.project import Project
@@ -118,6 +118,8 @@ class Stack:
         env: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
         seed: int = 0,
+        workers: int = 1,
+        strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto",
         wait: bool = True,
     ) -> Run:
         """Train a recipe and, unless `wait` is false, wait for the model.
@@ -128,6 +130,8 @@ class Stack:
             data: a folder of files that `load` gets as `source`, of which only what changed is sent; or as a text the name of a dataset.
             env: environment variables of the run, recorded.
             secrets: names of secrets; values go into the environment and are never recorded.
+            workers: processes that learn together; see docs/training.md.
+            strategy: how the work is shared out among devices and workers.
 
         Raises:
             NotFoundError: no such recipe, or no value is kept for a secret.
@@ -146,6 +150,8 @@ class Stack:
             env=dict(env or {}),
             secrets=tuple(secrets),
             seed=seed,
+            workers=workers,
+            strategy=strategy,
         )
         run = training.start(self, asked)
         if wait:
