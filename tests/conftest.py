@@ -20,6 +20,7 @@ hypothesis.settings.load_profile("huge" if os.environ.get("SKYLIFT_HUGE") else "
 ROOT = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who stays together where tests are shared out to several processes (`-n 2 --dist loadgroup`): those of a file share what its
     fixtures made, those of the real API server share it; each test on the simulated clouds has clouds of its own."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from tests.kubernetes.plane import Client, Plane, RefusedError, eventually, free_port
 
@@ -38,16 +39,17 @@ def running(plane: Plane, deployment: dict[str, Any], configuration: dict[str, A
     flags = _flags(folder, deployment, configuration, webhooks)
     with network(plane, webhooks), contextlib.ExitStack() as stack:
         start = plane.starter(stack)
-        start(
-            "jobset",
-            *flags,
-            f"--kubeconfig={_own(plane, client)}",
-            f"--health-probe-bind-address=127.0.0.1:{health}",
-            "--metrics-bind-address=0",
-        )
-        eventually(lambda: _mount(client, folder / "certificates"), "certificate of the webhooks", start.words)
-        stack.callback(_touch())
-        eventually(lambda: _is_ready(health), "controller of JobSet that is ready", start.words)
+        with _one_at_a_time():
+            start(
+                "jobset",
+                *flags,
+                f"--kubeconfig={_own(plane, client)}",
+                f"--health-probe-bind-address=127.0.0.1:{health}",
+                "--metrics-bind-address=0",
+            )
+            eventually(lambda: _mount(client, folder / "certificates"), "certificate of the webhooks", start.words)
+            _LOOKED_FOR.touch()
+            eventually(lambda: _is_ready(health), "controller of JobSet that is ready", start.words)
         yield
 
 
@@ -120,12 +122,16 @@ def _mount(client: Client, folder: Path) -> bool:
     return {"tls.crt", "tls.key"} <= found.keys()
 
 
-def _touch() -> Any:
-    if _LOOKED_FOR.exists():
-        return lambda: None
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """The file that a controller waits for is there for all of this machine: while one begins, no other may, and none may be left."""
     _LOOKED_FOR.parent.mkdir(parents=True, exist_ok=True)
-    _LOOKED_FOR.touch()
-    return lambda: _LOOKED_FOR.unlink(missing_ok=True)
+    with FileLock(_LOOKED_FOR.parent.parent / "tests.lock"):
+        _LOOKED_FOR.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            _LOOKED_FOR.unlink(missing_ok=True)
 
 
 def _is_ready(port: int) -> bool:
