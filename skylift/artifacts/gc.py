@@ -141,8 +141,11 @@ def _ended(run: _Run) -> str:
 
 
 def _old_logs(work: Store, use: _Use, before: datetime) -> Iterator[Item]:
-    for run_id in sorted({*work.folders("logs"), *work.folders("events")} - use.live):
-        run = use.runs.get(run_id)
+    for run_id in sorted({*work.folders("logs"), *work.folders("events")}):
+        owner = run_id.partition(".")[0]  # of a group each member has its own folder
+        run = use.runs.get(owner)
+        if owner in use.live:
+            continue
         found = [stat for folder in (layout.logs(run_id), layout.events(run_id)) for stat in work.list(folder)]
         if run is not None and run.result is not None and run.result.ended > before:
             continue

@@ -76,6 +76,16 @@ class TestRuns:
         assert set(found) == {run_id(1)} and found[run_id(1)].bytes == 15
         assert named(gc.plan(keep, work, keep_logs=timedelta(days=60)), "logs") == {}
 
+    def test_logs_of_a_groups_members_are_their_runs(
+        self, keep: Store, work: Store, add_run: Callable[..., str], age: Age
+    ) -> None:
+        add_run(1, "succeeded")
+        add_run(2)
+        for number in (1, 2):
+            work.create(f"{layout.member_logs(run_id(number), 1)}/00000000", b"m" * 10)
+        age(work, "", timedelta(days=31))
+        assert set(named(gc.plan(keep, work), "logs")) == {run_id(1), f"{run_id(1)}.1"}
+
     def test_an_old_run_without_result_loses_nothing(
         self, keep: Store, work: Store, add_run: Callable[..., str], age: Age
     ) -> None:
