@@ -140,13 +140,9 @@ def live_failure(run_id: str, attempt: int, index: int) -> str:
     return f"{live_failures(run_id, attempt)}/{index:04d}.json"
 
 
-def member_logs(run_id: str, index: int) -> str:
-    """The output of a member that is not the chief."""
-    return f"logs/{run_id}.{index}"
-
-
-def logs(run_id: str) -> str:
-    return f"logs/{run_id}"
+def logs(run_id: str, worker: int = 0) -> str:
+    """The output of a run; of a group, that of its chief or of another member."""
+    return f"logs/{run_id}.{worker}" if worker else f"logs/{run_id}"
 
 
 def checkpoints(run_id: str) -> str:

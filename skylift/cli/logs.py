@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 @click.argument("run_name", metavar="[RUN]", default="last", shell_complete=complete_runs)
 @stack_option
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the run ends.")
+@click.option(
+    "--worker",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Whose output, of a run with several workers.",
+)
 @common
 @click.pass_context
-def command(ctx: click.Context, run_name: str, stack_flag: str | None, follow: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context, run_name: str, stack_flag: str | None, follow: bool, worker: int, as_json: bool
+) -> None:
     """Print what RUN (default: the last one) has printed. Secrets are masked.
 
     With --follow it prints on until the run ends, and leaves with the code that `train` would. Ctrl-C stops the printing, not the run.
@@ -25,9 +34,10 @@ def command(ctx: click.Context, run_name: str, stack_flag: str | None, follow: b
     from skylift.cli import _follow, _render
 
     run = open_stack(ctx, stack_flag).run(run_name)
+    _check_worker(run, worker)
     try:
         if not as_json:
-            _print(run, follow=follow)
+            _print(run, worker, follow=follow)
         elif follow:
             for _ in run.follow():
                 pass
@@ -36,19 +46,28 @@ def command(ctx: click.Context, run_name: str, stack_flag: str | None, follow: b
             raise
         raise _follow.left_alone(run) from None
     if as_json:
-        _render.print_json({"run": run.id, "state": run.view().state, "log": run.logs().decode(errors="replace")})
+        _render.print_json({"run": run.id, "state": run.view().state, "log": run.logs(worker).decode(errors="replace")})
     if follow:
         _ended(run, as_json=as_json)
 
 
-def _print(run: Run, *, follow: bool) -> None:
+def _check_worker(run: Run, worker: int) -> None:
+    from skylift.errors import InputError
+
+    count = run.view().spec.workers
+    if worker >= count:
+        has = "one worker, number 0" if count == 1 else f"{count} workers, numbers 0 to {count - 1}"
+        raise InputError(f"run {run.id} has {has}; there is no number {worker}", hint="leave out --worker")
+
+
+def _print(run: Run, worker: int, *, follow: bool) -> None:
     import time
 
     from skylift.artifacts import chunks, layout, records
     from skylift.client import training
 
     work = run.stack.work
-    reader = chunks.ChunkReader(work, layout.logs(run.id))
+    reader = chunks.ChunkReader(work, layout.logs(run.id, worker))
     while True:
         view = run.view() if follow else None
         # Looked at before reading: what was written up to the end is in what is read behind it.

@@ -110,9 +110,9 @@ class Run:
             pass
         return ended(self)
 
-    def logs(self) -> bytes:
-        """What it has printed so far."""
-        return chunks.ChunkReader(self.stack.work, layout.logs(self.id)).read()
+    def logs(self, worker: int = 0) -> bytes:
+        """What it has printed so far; of a group, what its chief or another worker has."""
+        return chunks.ChunkReader(self.stack.work, layout.logs(self.id, worker)).read()
 
     def cancel(self, why: str = "") -> None:
         """Ask it to stop. One that is at rest, saved or lost, has nobody to obey: its end is recorded here.

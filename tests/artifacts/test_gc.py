@@ -82,7 +82,7 @@ class TestRuns:
         add_run(1, "succeeded")
         add_run(2)
         for number in (1, 2):
-            work.create(f"{layout.member_logs(run_id(number), 1)}/00000000", b"m" * 10)
+            work.create(f"{layout.logs(run_id(number), 1)}/00000000", b"m" * 10)
         age(work, "", timedelta(days=31))
         assert set(named(gc.plan(keep, work), "logs")) == {run_id(1), f"{run_id(1)}.1"}
 

@@ -94,7 +94,7 @@ def _learn(
     try:
         command = [run_url, "--scratch", str(scratch), "--number", str(attempt)]
         masker = Masker(secrets_of(spec, os.environ))
-        log = layout.member_logs(spec.id, here.index)
+        log = layout.logs(spec.id, here.index)
         process = TrainingProcess(command, spec, work, log, lambda text: None, masker, asked, cluster)
         ended = process.watch(is_over)
     finally:
