@@ -13,6 +13,7 @@ import marshal
 import os
 import struct
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -81,17 +82,22 @@ class Loader(SourceFileLoader):
         )
 
 
+_parsing = threading.Lock()
+"""Python 3.11 counts the depth of a tree once for all threads: two that parse at once upset it (SystemError)."""
+
+
 def _thrifty(source: str, path: str) -> CodeType:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            node.body = [each for each in node.body if not _is_overload(each)]
-        elif isinstance(node, ast.FunctionDef):
-            for argument in (*node.args.args, *node.args.kwonlyargs):
-                argument.annotation = None
-    flags = __future__.annotations.compiler_flag
-    found: CodeType = compile(tree, path, "exec", flags=flags, dont_inherit=True, optimize=2)
-    return found
+    with _parsing:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                node.body = [each for each in node.body if not _is_overload(each)]
+            elif isinstance(node, ast.FunctionDef):
+                for argument in (*node.args.args, *node.args.kwonlyargs):
+                    argument.annotation = None
+        flags = __future__.annotations.compiler_flag
+        found: CodeType = compile(tree, path, "exec", flags=flags, dont_inherit=True, optimize=2)
+        return found
 
 
 def _is_overload(node: ast.stmt) -> bool:

@@ -167,7 +167,7 @@ _CONSTANT = re.compile(r"""^        pulumi\.set\(__self__, "(\w+)", ('[^']*')\)$
 
 def fields(text: str, home: Path) -> dict[str, Field]:
     wire = {python: name or python for name, python, _ in _GETTER.findall(text)}
-    constants = {python: ast.literal_eval(value) for python, value in _CONSTANT.findall(text)}
+    constants = {python: ast.literal_eval(_parse(value, mode="eval")) for python, value in _CONSTANT.findall(text)}
     found = {}
     for python, annotation, is_required in _signature(text):
         name = wire.get(python, python)
@@ -215,6 +215,6 @@ def nested_outputs(home: Path, name: str) -> dict[str, Field]:
     """What a nested type tells, by wire name."""
     text = body(home / "outputs.py", name) or ""
     found = [
-        (wire or python, ast.parse(annotation, mode="eval").body) for wire, python, annotation in _GETTER.findall(text)
+        (wire or python, _parse(annotation, mode="eval").body) for wire, python, annotation in _GETTER.findall(text)
     ]
     return {wire: Field(wire, annotation, home) for wire, annotation in found}
