@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from skylift.artifacts.texts import text_of
@@ -17,6 +16,7 @@ from training.data.format import ColumnInfo, Description
 from training.data.schema import ColumnPlan
 from training.data.splitting import splits_of
 from training.report import pictures
+from training.report.pages import page
 
 BINS = 24
 SHOWN_LABELS = 40
@@ -47,17 +47,12 @@ class Card:
 
 def render(name: str, made: Prepared, described: Description) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     cards = [_card(plan, made, info) for plan, info in zip(made.schema.columns, described.columns, strict=True)]
     drawn = [card for card in cards if card.bars]
     shown = drawn[:SHOWN_COLUMNS]
-    return environment.get_template("profile.html.j2").render(
+    return page(
+        "profile.html.j2",
+        Path(__file__).parent,
         name=name,
         d=described,
         cleaning=described.cleaning,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
@@ -16,6 +14,7 @@ from skylift.artifacts.records import Event
 from skylift.errors import InputError
 from skylift.store import Store
 from training.report import charts
+from training.report.pages import page
 
 MOST = 6
 """Runs that a picture has colours for."""
@@ -62,16 +61,7 @@ def differences(found: Sequence[Compared]) -> list[tuple[str, list[str]]]:
 
 def render(found: Sequence[Compared]) -> str:
     """One HTML file that needs nothing else."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html.j2").render(
-        runs=found, rows=differences(found), curves=_curves(found)
-    )
+    return page("compare.html.j2", runs=found, rows=differences(found), curves=_curves(found))
 
 
 def _curves(found: Sequence[Compared]) -> list[tuple[str, Markup]]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from skylift.artifacts.records import Format, PublishedModel, RunSpec
 from training.contract import Array, Data, Task
 from training.loop.progress import EpochRow
 from training.report import charts, judging, measures, pictures
+from training.report.pages import page
 
 SAMPLES = 20
 MISTAKES = 20
@@ -49,15 +48,14 @@ class Shown:
 
 def render(facts: Facts) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        facts=facts, spec=facts.spec, task=facts.task, curves=_curves(facts), splits=_splits(facts), **_judged(facts)
+    return page(
+        "report.html.j2",
+        facts=facts,
+        spec=facts.spec,
+        task=facts.task,
+        curves=_curves(facts),
+        splits=_splits(facts),
+        **_judged(facts),
     )
 
 
