@@ -185,3 +185,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def frameworks() -> tuple[Any, Any]:
+    """TensorFlow and Keras in this process, seeded anew for each file."""
+    from training.loop import backend
+
+    return backend.start(0)

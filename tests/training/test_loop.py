@@ -13,7 +13,7 @@ import pytest
 from skylift.errors import MachineError
 from tests.training.small import BINARY, CLASSES, TWO_INPUTS, VALUES, learner_for, model_for, split
 from training.contract import Task
-from training.loop import backend, batches, optimizing
+from training.loop import batches, optimizing
 from training.loop.calls import Calls
 from training.loop.feed import Resident, Streamed, feed_for
 from training.loop.learner import Learner
@@ -25,11 +25,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # TensorFlow, Keras and tf2onnx warn about each other
 ]
-
-
-@pytest.fixture(scope="module")
-def frameworks() -> tuple[Any, Any]:
-    return backend.start(0)
 
 
 class TestFeed:

@@ -16,7 +16,7 @@ from tests.training.small import BINARY, CLASSES, POINT, TWO_INPUTS, VALUES, lea
 from training.contract import Data, Input, Split, Task
 from training.export import formats
 from training.export.formats import ExportError, export_all
-from training.loop import backend, batches
+from training.loop import batches
 from training.loop.checkpoints import Checkpoints
 from training.loop.checks import check_model
 from training.loop.events import EventLog
@@ -31,11 +31,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # TensorFlow, Keras and tf2onnx warn about each other
 ]
-
-
-@pytest.fixture(scope="module")
-def frameworks() -> tuple[Any, Any]:
-    return backend.start(0)
 
 
 class TestLearner:
