@@ -8,12 +8,15 @@ from __future__ import annotations
 import __future__
 
 import ast
+import gc
 import importlib.util
 import marshal
 import os
 import struct
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -83,11 +86,27 @@ class Loader(SourceFileLoader):
 
 
 _parsing = threading.Lock()
-"""Python 3.11 counts the depth of a tree once for all threads: two that parse at once upset it (SystemError)."""
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """One thread parses at a time, and nothing runs meanwhile: whoever calls `ast.parse` in threads does it in here.
+
+    Python 3.11 counts the depth of a tree once for all threads: two that parse at once upset it (SystemError), and
+    they can even under the interpreter's lock, because a collection during one's work runs finalizers that let go of it.
+    """
+    with _parsing:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collects:
+                gc.enable()
 
 
 def _thrifty(source: str, path: str) -> CodeType:
-    with _parsing:
+    with parsing():
         tree = ast.parse(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):

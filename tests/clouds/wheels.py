@@ -6,12 +6,13 @@ import ast
 import importlib.util
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from infra.lazy_code import parsing
 
 PACKAGES: Final = {
     "aws": "pulumi_aws",
@@ -175,12 +176,8 @@ def fields(text: str, home: Path) -> dict[str, Field]:
     return found
 
 
-_parsing = threading.Lock()
-
-
 def _parse(text: str, mode: str = "exec") -> Any:
-    """Python 3.11 counts the depth of a tree once for all threads, and two that parse at once upset it: SystemError."""
-    with _parsing:
+    with parsing():
         return ast.parse(text, mode=mode)
 
 

@@ -286,3 +286,33 @@ class TestThrift:
             print([each.urn or each.spec.type for each in told], len(options.aliases))
         """
         assert program(text, tmp_path, **LAZY) == "['urn:x', 'azure-native:app:Site'] 4"
+
+
+def test_nothing_runs_while_a_text_is_parsed() -> None:
+    text = "def f(a: X[int, Y[str]] = None, *, b: Q[R, S] = 3):\n    return [(c + (a * b)) for c in (1, 2)]\n" * 20
+    told = run("-c", AT_EACH_COLLECTION, text, "parsing")
+    assert told.strip() == "fine"
+
+
+AT_EACH_COLLECTION = """
+import ast, contextlib, gc, sys, threading
+from infra.lazy_code import parsing
+
+def parse_elsewhere(phase, info):
+    if threading.current_thread() is threading.main_thread():
+        other = threading.Thread(target=ast.parse, args=("a",))
+        other.start()
+        other.join()
+
+def nested(depth):
+    if depth:
+        return nested(depth - 1)
+    with parsing() if sys.argv[2] == "parsing" else contextlib.nullcontext():
+        return ast.parse(sys.argv[1])
+
+gc.callbacks.append(parse_elsewhere)
+gc.set_threshold(10)
+nested(20)
+gc.callbacks.clear()
+print("fine")
+"""
