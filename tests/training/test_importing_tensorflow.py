@@ -73,7 +73,7 @@ def test_a_keras_file_lies_there_in_both_forms_that_serve_what_it_computes(
     added = take(keep, path, labels=("cat", "dog", "owl"), is_image=True)
     assert added.notes == []
     manifest = fetch(keep, added, tmp_path / "copy")
-    assert set(manifest.formats) == {"saved_model", "onnx"}
+    assert set(manifest.formats) == {"saved_model", "onnx", "keras"}
     assert all(form.parity is not None and form.parity.holds for form in manifest.formats.values())
     assert manifest.task.kind == "classification" and manifest.task.input_kind == "image"
     assert [(each.name, each.shape) for each in manifest.signature.inputs] == [("image", [None, 12, 12, 1])]
@@ -92,7 +92,7 @@ def test_layers_that_are_random_in_training_are_still_in_serving(
     layers = [keras.layers.RandomFlip(), keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPooling2D()]
     keras.Sequential([keras.Input((8, 8, 3), name="image"), *layers]).save(tmp_path / "augmented.keras")
     manifest = fetch(keep, take(keep, tmp_path / "augmented.keras", is_image=True), tmp_path / "copy")
-    assert set(manifest.formats) == {"saved_model", "onnx"}
+    assert set(manifest.formats) == {"saved_model", "onnx", "keras"}
 
 
 def test_several_inputs_and_outputs_go_by_their_names(frameworks: tuple[Any, Any], keep: Store, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ class TestExport:
         tf, keras = frameworks
         exported = export_all(tf, model_for(keras, task), task, split(task), tmp_path / "model")
         assert exported.notes == []
-        assert set(exported.formats) == {"saved_model", "onnx"}
+        assert set(exported.formats) == {"saved_model", "onnx", "keras"}
         assert all(each.parity and each.parity.holds and each.parity.rows == 70 for each in exported.formats.values())
         session = onnxruntime.InferenceSession(str(tmp_path / "model" / "model.onnx"))
         assert [each.name for each in session.get_inputs()] == [each.name for each in task.inputs]
@@ -266,8 +266,9 @@ class TestExport:
         model = keras.Sequential([keras.Input((4,)), Spectrum(), keras.layers.Dense(1)])
         exported = export_all(tf, model, VALUES, split(VALUES), tmp_path / "model")
         assert set(exported.formats) == {"saved_model"}
-        assert len(exported.notes) == 1 and "no ONNX form" in exported.notes[0]
-        assert not (tmp_path / "model" / "model.onnx").exists()
+        assert "no ONNX form" in exported.notes[0]
+        assert "no Keras form: model.keras cannot be read again: it has custom code: Could not" in exported.notes[1]
+        assert [each.name for each in (tmp_path / "model").iterdir()] == ["saved_model"]
 
     def test_an_onnx_form_that_computes_something_else_is_dropped_a_saved_model_fails(
         self, frameworks: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,7 @@ def test_real_digits_are_learned_published_and_reported(bench: Any) -> None:
     ]
     assert manifest.task.labels == list("0123456789") and manifest.task.dark_background is True
     assert manifest.run == run and manifest.metrics == result.metrics
-    assert set(manifest.formats) == {"saved_model", "onnx"}
+    assert set(manifest.formats) == {"saved_model", "onnx", "keras"}
     assert all(each.parity.holds and each.parity.rows == 256 for each in manifest.formats.values())
     report = bench.keep.get(f"runs/{run}/report.html").data.decode()
     assert report.count("data:image/png") >= 25 and "Confusion matrix" in report

@@ -7,6 +7,7 @@ import io
 import logging
 import shutil
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,14 @@ import numpy as np
 from skylift.artifacts.records import Format
 from training.contract import Split, Task
 from training.export.compare import ExportError, Named, Runner, compare
-from training.export.running import SIGNATURE, function_runner, onnx_runner, onnx_session, saved_model_runner
+from training.export.running import (
+    SIGNATURE,
+    function_runner,
+    load_keras,
+    onnx_runner,
+    onnx_session,
+    saved_model_runner,
+)
 from training.export.signature import serving_function
 from training.loop.batches import Inputs, inputs_of
 
@@ -24,6 +32,7 @@ ROWS = 256
 OPSET = 18
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
+KERAS = "model.keras"
 
 FormatName = Literal["saved_model", "onnx", "keras", "tflite"]
 
@@ -39,14 +48,19 @@ class Exported:
 
 
 def export_all(tf: Any, model: Any, task: Task, test: Split, folder: Path) -> Exported:
-    """Write SavedModel and ONNX below `folder`, compared on rows of the test split.
+    """Write SavedModel, ONNX and .keras below `folder`, compared on rows of the test split.
 
     Raises:
-        ExportError: the SavedModel fails or differs. An ONNX model that does is dropped with a note.
+        ExportError: the SavedModel fails or differs. Another form that does is dropped with a note.
     """
     rows = _named(inputs_of(test, task.inputs, np.arange(min(test.rows, ROWS))), task)
     serve = serving_function(tf, model, task)
-    return export_function(tf, model, serve, rows, function_runner(tf, serve)(rows), folder)
+    expected = function_runner(tf, serve)(rows)
+    exported = export_function(tf, model, serve, rows, expected, folder)
+    add_keras(
+        model, lambda read: function_runner(tf, serving_function(tf, read, task)), rows, expected, folder, exported
+    )
+    return exported
 
 
 def export_function(tf: Any, model: Any, serve: Any, rows: Named, expected: Named, folder: Path) -> Exported:
@@ -71,16 +85,39 @@ def export_function(tf: Any, model: Any, serve: Any, rows: Named, expected: Name
 
 def add_onnx(tf: Any, serve: Any, rows: Named, expected: Named, folder: Path, exported: Exported) -> None:
     """Write the ONNX form and add it to `exported`; one that fails or differs is dropped with a note."""
-    try:
+    with _or_dropped("ONNX", folder / ONNX, exported, "the model is served from its SavedModel"):
         run = _write_onnx(tf, serve, list(expected), folder / ONNX)
         exported.formats["onnx"] = checked(ONNX, run, rows, expected)
+
+
+def add_keras(
+    model: Any, runner: Callable[[Any], Runner], rows: Named, expected: Named, folder: Path, exported: Exported
+) -> None:
+    """Write the .keras form and add it to `exported`; one that cannot be read again without code is dropped with a note.
+
+    Args:
+        runner: what calls a Keras model by the names of the signature.
+    """
+    import keras
+
+    with _or_dropped(
+        "Keras", folder / KERAS, exported, "register the layer by keras.saving.register_keras_serializable"
+    ):
+        model.save(folder / KERAS)
+        exported.formats["keras"] = checked(KERAS, runner(load_keras(keras, folder / KERAS)), rows, expected)
+
+
+@contextlib.contextmanager
+def _or_dropped(form: str, path: Path, exported: Exported, instead: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         if getattr(error, "errno", None) in (28, 122):
             raise
         if not isinstance(error, ExportError):
             traceback.print_exc()
-        (folder / ONNX).unlink(missing_ok=True)
-        exported.notes.append(f"no ONNX form: {error}; the model is served from its SavedModel")
+        path.unlink(missing_ok=True)
+        exported.notes.append(f"no {form} form: {error}; {instead}")
 
 
 def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:

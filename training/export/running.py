@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import numpy as np
 
 from skylift.errors import MachineError
 from training.contract import Array
-from training.export.compare import Named, Runner
+from training.export.compare import ExportError, Named, Runner
 
 SIGNATURE = "serving_default"
+
+CODE_MISSING = re.compile(
+    r"(Could not locate (?:class|function) '[^']+'|Unknown (?:layer|object|\w+ function): ?'[^']+')", re.IGNORECASE
+)
+"""How Keras says that code is missing, somewhere in a long text."""
 
 
 def onnx_session(path: Path) -> Any:
@@ -29,6 +35,23 @@ def onnx_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def load_keras(keras: Any, path: Path) -> Any:
+    """The model of a .keras or .h5 file. Code inside the file is never run: Keras' safe mode stays on.
+
+    Raises:
+        ExportError: it needs code that is not there.
+    """
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError) as error:
+        missing = CODE_MISSING.search(str(error))
+        why = f"it has custom code: {missing[0]}" if missing else str(error).splitlines()[0]
+        raise ExportError(
+            f"{path.name} cannot be read again: {why}",
+            hint="register the code by keras.saving.register_keras_serializable",
+        ) from None
 
 
 def onnx_runner(session: Any) -> Runner:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from skylift.artifacts.records import TensorSpec
 from skylift.errors import InputError
 from training.export.compare import Named
-from training.export.formats import Exported, export_function
-from training.export.running import function_runner
+from training.export.formats import Exported, add_keras, export_function
+from training.export.running import CODE_MISSING, function_runner
 from training.importing.original import first_line, named_function, require_rows, start_tensorflow
-
-_UNKNOWN = re.compile(
-    r"(Could not locate (?:class|function) '[^']+'|Unknown (?:layer|object|\w+ function): ?'[^']+')", re.IGNORECASE
-)
-"""How Keras says that code is missing, somewhere in a long text."""
 
 
 class KerasFile:
@@ -39,19 +33,29 @@ class KerasFile:
             name: list(each.shape) for name, each in zip(names, self._model.outputs, strict=True)
         }
 
-        structure = getattr(self._model, "input", tensors[0])  # a Sequential has none, and takes its one tensor
+        self._names = names
+        self._serve = self._function(self._model)
+
+    def _function(self, model: Any) -> Any:
+        import keras
+
+        structure = getattr(model, "input", model.inputs[0])  # a Sequential has none, and takes its one tensor
 
         def call(named: Named) -> dict[str, Any]:
             packed = keras.tree.pack_sequence_as(structure, [named[spec.name] for spec in self.inputs])
-            return dict(zip(names, keras.tree.flatten(self._model(packed, training=False)), strict=True))
+            return dict(zip(self._names, keras.tree.flatten(model(packed, training=False)), strict=True))
 
-        self._serve = named_function(self._tf, self.inputs, call)
+        return named_function(self._tf, self.inputs, call)
 
     def run(self, rows: Named) -> Named:
         return function_runner(self._tf, self._serve)(rows)
 
     def store(self, rows: Named, expected: Named, folder: Path) -> Exported:
-        return export_function(self._tf, self._model, self._serve, rows, expected, folder)
+        exported = export_function(self._tf, self._model, self._serve, rows, expected, folder)
+        add_keras(
+            self._model, lambda read: function_runner(self._tf, self._function(read)), rows, expected, folder, exported
+        )
+        return exported
 
 
 def _load(keras: Any, path: Path) -> Any:
@@ -65,7 +69,7 @@ def _load(keras: Any, path: Path) -> Any:
                 hint="write it as a layer of its own, or, if you trust the file, load it where you made it, "
                 "`model.export(folder)`, and add that folder",
             ) from None
-        if missing := _UNKNOWN.search(text):
+        if missing := CODE_MISSING.search(text):
             raise InputError(
                 f"{path.name} has a custom layer or function: {missing[0]}",
                 hint="where its code is known, `model.export(folder)`, and add that folder: it needs no code",
