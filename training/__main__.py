@@ -13,6 +13,7 @@ import msgspec
 
 from skylift.errors import SkyliftError
 from training.data.command import configure as configure_data
+from training.trackers.command import configure as configure_track
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
             return _compare(options)
         if options.command == "tensorboard":
             return _tensorboard(options)
+        if options.command == "track":
+            from training.trackers.command import run as send
+
+            _answer(send(options))
+            return 0
         return _recipes(options)
     except SkyliftError as error:
         if getattr(options, "json", False):
@@ -151,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     boards.add_argument("--logdir", required=True, type=Path, help="folder for its files")
     boards.add_argument("--port", type=int, help="show them there, on this machine only, and bring them up to date")
     boards.add_argument("--json", action="store_true")
+    configure_track(commands.add_parser("track", help="send runs to MLflow or Weights & Biases"))
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")

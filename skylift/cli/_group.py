@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "runs": "List runs, newest first, or show one.",
         "compare-runs": "Put runs beside each other.",
         "tensorboard": "Show runs in TensorBoard.",
+        "track": "Send runs to MLflow or Weights & Biases.",
         "logs": "Print a run's output.",
         "cancel": "Stop a run.",
         "download": "Fetch a run's report or a model's files.",
