@@ -131,6 +131,12 @@ def live_member(run_id: str, attempt: int, index: int) -> str:
     return f"{live_members(run_id, attempt)}/{index:04d}.json"
 
 
+def live_leaving(run_id: str, attempt: int, index: int | None = None) -> str:
+    """Where a parameter server says that it has to leave, or the folder of all that do."""
+    folder = f"live/{run_id}/leaving/{attempt:06d}"
+    return folder if index is None else f"{folder}/{index:04d}.json"
+
+
 def live_failures(run_id: str, attempt: int) -> str:
     return f"live/{run_id}/failures/{attempt:06d}"
 

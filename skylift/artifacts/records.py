@@ -20,6 +20,7 @@ State = Literal["queued", "acquiring", "booting", "pulling", "running", "preempt
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 TaskKind = Literal["classification", "binary", "regression", "generic"]
+FormatName = Literal["saved_model", "onnx", "keras", "h5", "tflite"]
 InputKind = Literal["image", "tabular", "text", "sequence", "tensor"]
 
 
@@ -117,8 +118,15 @@ class RunSpec(Record, frozen=True, kw_only=True):
     resources: dict[str, Any] = {}
     workers: int = 1
     """Processes that learn together, each on a machine of its own where the target has machines."""
-    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
     """How tf.distribute shares the work out."""
+    ps: int = 0
+    """Processes that hold the parameters for the workers, beside a chief that coordinates; 0: each worker holds its own."""
+
+    @property
+    def members(self) -> int:
+        """Processes in all. Number 0 is the chief; with parameter servers the workers follow, then these."""
+        return 1 + self.workers + self.ps if self.ps else self.workers
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +222,26 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     parity: Parity | None = None
 
 
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    version: int
+    digest: str
+
+
+class Optimization(msgspec.Struct, frozen=True, kw_only=True):
+    """How a version was made smaller or faster than the one that it comes from."""
+
+    method: str
+    of: ModelRef
+    settings: dict[str, Any] = {}
+    """What was asked and what came of it: `sparsity`, `epochs`, `seed`, …"""
+    metric: str = ""
+    """What the loss is measured in, on the test split: accuracy points, or the relative growth of an error."""
+    loss: float = 0.0
+    """Below zero where the version is better than its original."""
+    max_loss: float = 0.0
+
+
 class ModelManifest(Record, frozen=True, kw_only=True):
     """models/<name>/<sha256 of this file>/manifest.json."""
 
@@ -227,9 +255,10 @@ class ModelManifest(Record, frozen=True, kw_only=True):
     signature: Signature
     task: TaskInfo = TaskInfo()
     metrics: dict[str, float] = {}
-    formats: dict[Literal["saved_model", "onnx", "keras", "tflite"], Format]
+    formats: dict[FormatName, Format]
     files: list[FileEntry]
     skylift: str = ""
+    optimized: Optimization | None = None
 
 
 class Samples(Record, frozen=True, kw_only=True):
@@ -251,12 +280,6 @@ class VersionAlias(Record, frozen=True, kw_only=True):
     created: datetime
     by: str
     run: str | None = None
-
-
-class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    version: int
-    digest: str
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):

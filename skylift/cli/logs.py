@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Whose output, of a run with several workers.",
+    help="Whose output, of a run with several processes; parameter servers have the last numbers.",
 )
 @common
 @click.pass_context
@@ -54,9 +54,9 @@ def command(
 def _check_worker(run: Run, worker: int) -> None:
     from skylift.errors import InputError
 
-    count = run.view().spec.workers
+    count = run.view().spec.members
     if worker >= count:
-        has = "one worker, number 0" if count == 1 else f"{count} workers, numbers 0 to {count - 1}"
+        has = "one worker, number 0" if count == 1 else f"{count} processes, numbers 0 to {count - 1}"
         raise InputError(f"run {run.id} has {has}; there is no number {worker}", hint="leave out --worker")
 
 

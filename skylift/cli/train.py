@@ -56,10 +56,18 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["auto", "one", "mirrored", "multiworker"]),
+    type=click.Choice(["auto", "one", "mirrored", "multiworker", "ps"]),
     default="auto",
     show_default=True,
-    help="How the work is shared out: `one` device, all GPUs of a machine (`mirrored`), several machines (`multiworker`).",
+    help="How the work is shared out: `one` device, all GPUs of a machine (`mirrored`), several machines in step "
+    "(`multiworker`) or each at its own pace (`ps`).",
+)
+@click.option(
+    "--ps",
+    type=click.IntRange(0, 64),
+    default=0,
+    metavar="M",
+    help="Parameter servers beside the workers, which then do not wait for each other; losing one of them stops nothing.",
 )
 @click.option(
     "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run from its last checkpoint."
@@ -84,7 +92,8 @@ def command(
     secrets: tuple[str, ...],
     seed: int,
     workers: int,
-    strategy: Literal["auto", "one", "mirrored", "multiworker"],
+    strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"],
+    ps: int,
     resume: str | None,
     if_changed: bool,
     detach: bool,
@@ -117,6 +126,7 @@ def command(
             seed=seed,
             workers=workers,
             strategy=strategy,
+            ps=ps,
         )
         if if_changed and _is_same(stack, asked, as_json):
             return

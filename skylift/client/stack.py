@@ -119,7 +119,8 @@ class Stack:
         secrets: Sequence[str] = (),
         seed: int = 0,
         workers: int = 1,
-        strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto",
+        strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto",
+        ps: int = 0,
         wait: bool = True,
     ) -> Run:
         """Train a recipe and, unless `wait` is false, wait for the model.
@@ -132,6 +133,7 @@ class Stack:
             secrets: names of secrets; values go into the environment and are never recorded.
             workers: processes that learn together; see docs/training.md.
             strategy: how the work is shared out among devices and workers.
+            ps: processes beside them that hold the parameters; the workers then do not wait for each other.
 
         Raises:
             NotFoundError: no such recipe, or no value is kept for a secret.
@@ -152,6 +154,7 @@ class Stack:
             seed=seed,
             workers=workers,
             strategy=strategy,
+            ps=ps,
         )
         run = training.start(self, asked)
         if wait:

@@ -44,7 +44,8 @@ class Request:
     secrets: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 1
-    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
+    ps: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         model=read.model,
         seed=asked.seed,
         workers=asked.workers,
-        strategy=asked.strategy,
+        strategy="ps" if asked.ps else asked.strategy,
+        ps=asked.ps,
         env=asked.env,
         secrets=sorted(set(asked.secrets)),
         commit=commit_of(packed.root if packed is not None else stack.project.root),
@@ -194,6 +196,17 @@ def resume(stack: Stack, name: str) -> Run:
 
 
 def _check_group(asked: Request) -> None:
+    if asked.ps and asked.strategy not in ("auto", "ps"):
+        raise InputError(
+            f"strategy {asked.strategy!r} knows no parameter servers, and {asked.ps} are asked for",
+            hint="leave the strategy out, or leave out `--ps`",
+        )
+    if asked.strategy == "ps" and not asked.ps:
+        raise InputError("strategy 'ps' needs parameter servers", hint="add `--ps 1` or more")
+    if asked.ps and asked.workers < 2:
+        raise InputError(
+            "parameter servers are for several workers, and one is asked for", hint="add `--workers 2` or more"
+        )
     if asked.workers > 1 and asked.strategy in ("one", "mirrored"):
         raise InputError(
             f"strategy {asked.strategy!r} is of one process, and {asked.workers} workers are asked for",

@@ -37,12 +37,16 @@ def meet(
     here: Surroundings,
     address: str,
     *,
+    ps: int = 0,
     gone: Callable[[], bool] = lambda: False,
     seconds: float = ARRIVAL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Cluster | None:
     """Say that this member is here and wait for the others; None where `gone` says that nobody waits any more.
+
+    Args:
+        ps: parameter servers among them.
 
     Raises:
         MachineError: fewer came than the run has workers.
@@ -54,7 +58,7 @@ def meet(
     while True:
         found = _present(work, run, attempt, here.count)
         if len(found) == here.count:
-            return _agreed([found[index] for index in range(here.count)], here)
+            return _agreed([found[index] for index in range(here.count)], here, ps)
         if gone():
             return None
         if clock() - begun > seconds:
@@ -64,6 +68,15 @@ def meet(
                 hint="look whether their machines run, or start the run with fewer `--workers`",
             )
         sleep(POLL_SECONDS)
+
+
+def address_of(work: Store, run: str, attempt: int, index: int) -> str | None:
+    """What a member said in that attempt, when it came for the first time."""
+    key = layout.live_member(run, attempt, index)
+    try:
+        return decode(work.get(key).data, Member, work.where(key)).address
+    except ObjectNotFoundError:
+        return None
 
 
 def _present(work: Store, run: str, attempt: int, count: int) -> dict[int, Member]:
@@ -78,7 +91,7 @@ def _present(work: Store, run: str, attempt: int, count: int) -> dict[int, Membe
     return found
 
 
-def _agreed(members: list[Member], here: Surroundings) -> Cluster:
+def _agreed(members: list[Member], here: Surroundings, ps: int) -> Cluster:
     told = {tuple(each.told) for each in members}
     if len(told) > 1:
         first, other = members[0], next(each for each in members if each.told != members[0].told)
@@ -87,4 +100,4 @@ def _agreed(members: list[Member], here: Surroundings) -> Cluster:
             f"number {other.index} {', '.join(other.told) or 'nothing'}",
             hint="start all members by the same launcher, with the same TF_CONFIG but for its task",
         )
-    return Cluster(here.addresses or tuple(each.address for each in members), here.index)
+    return Cluster(here.addresses or tuple(each.address for each in members), here.index, ps)

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode. 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,27 +26,34 @@ LOCAL = "SKYLIFT_MEMBERS_LOCAL"
 """Set where all members are processes of one machine."""
 
 PORT = 2222
+_POOLS = ("workerpool0", "workerpool1", "workerpool2")
 SAGEMAKER = Path("/opt/ml/input/config/resourceconfig.json")
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """This member's number, how many there are, and their addresses where the service tells them (else they meet in the bucket)."""
+    """This member's number, how many there are, and their addresses where the service tells them (else they meet in the bucket).
+
+    Numbers go by role: the chief, the workers, the parameter servers. `ps` is how many of these there are, None where the service
+    knows no roles: then the run says it.
+    """
 
     source: str
     index: int = 0
     count: int = 1
     addresses: tuple[str, ...] = ()
+    ps: int | None = None
 
 
 ALONE = Surroundings("this machine")
 
 
-def look(environ: Mapping[str, str], workers: int, sagemaker: Path = SAGEMAKER) -> Surroundings:
+def look(environ: Mapping[str, str], members: int, sagemaker: Path = SAGEMAKER, *, ps: int = 0) -> Surroundings:
     """Where this process stands. The first that says anything counts: our launcher, TF_CONFIG, then each service's own way.
 
     Args:
-        workers: as many as the run asks for; an indexed Job does not tell.
+        members: as many as the run asks for, with its chief and parameter servers; an indexed Job does not tell.
+        ps: parameter servers among them.
 
     Raises:
         InputError: what is said cannot be read, contradicts itself or the run.
@@ -56,7 +64,7 @@ def look(environ: Mapping[str, str], workers: int, sagemaker: Path = SAGEMAKER) 
         lambda: _vertex(environ),
         lambda: _sagemaker(sagemaker),
         lambda: _azureml(environ),
-        lambda: _kubernetes(environ, workers),
+        lambda: _kubernetes(environ, members),
     )
     found = next((each for each in (read() for read in readers) if each is not None), ALONE)
     if not 0 <= found.index < found.count:
@@ -64,10 +72,16 @@ def look(environ: Mapping[str, str], workers: int, sagemaker: Path = SAGEMAKER) 
             f"{found.source} says that this is member {found.index} of {found.count}",
             hint="members are numbered from 0",
         )
-    if found.count > 1 and found.count != workers:
+    if found.count > 1 and found.count != members:
+        asked = f"{members - ps - 1} workers, {ps} parameter servers and a chief" if ps else f"{members} workers"
         raise InputError(
-            f"the run asks for {workers} workers, {found.source} has {found.count} members",
-            hint=f"start {workers} members, or a run with `--workers {found.count}`",
+            f"the run asks for {asked}, {found.source} has {found.count} members",
+            hint=f"start {members} members" + ("" if ps else f", or a run with `--workers {found.count}`"),
+        )
+    if found.ps is not None and found.count > 1 and found.ps != ps:
+        raise InputError(
+            f"the run asks for {ps} parameter servers, {found.source} has {found.ps}",
+            hint=f"start the run with `--ps {found.ps}`" if found.ps else "give the job the role of parameter servers",
         )
     return found
 
@@ -84,21 +98,23 @@ def _tf_config(environ: Mapping[str, str]) -> Surroundings | None:
     cluster = read_tf_config(environ["TF_CONFIG"])
     if cluster is None:
         return None
-    return Surroundings("TF_CONFIG", cluster.index, len(cluster.workers), cluster.workers)
+    return Surroundings("TF_CONFIG", cluster.index, len(cluster.members), cluster.members, cluster.ps)
 
 
 def _vertex(environ: Mapping[str, str]) -> Surroundings | None:
-    """CLUSTER_SPEC: worker pool 0 is the chief, pool 1 has the others."""
+    """CLUSTER_SPEC: worker pool 0 is the chief, pool 1 has the workers, pool 2 the parameter servers; pool 3 would evaluate."""
     if not environ.get("CLUSTER_SPEC"):
         return None
     given = _json(environ["CLUSTER_SPEC"], "CLUSTER_SPEC")
     pools, own = given.get("cluster", {}), given.get("task", {})
-    others = sorted(set(pools) - {"workerpool0", "workerpool1"})
+    others = sorted(set(pools) - set(_POOLS))
     if others:
-        raise InputError(f"CLUSTER_SPEC has {', '.join(others)}", hint="give the job two worker pools at the most")
-    first, rest = list(pools.get("workerpool0", [])), list(pools.get("workerpool1", []))
-    index = int(own.get("index", 0)) + (len(first) if own.get("type") == "workerpool1" else 0)
-    return _of_hosts("Vertex AI's CLUSTER_SPEC", index, [*first, *rest])
+        raise InputError(f"CLUSTER_SPEC has {', '.join(others)}", hint="give the job three worker pools at the most")
+    hosts = [list(pools.get(name, [])) for name in _POOLS]
+    place = _POOLS.index(own.get("type", _POOLS[0]))
+    index = int(own.get("index", 0)) + sum(map(len, hosts[:place]))
+    found = _of_hosts("Vertex AI's CLUSTER_SPEC", index, [each for pool in hosts for each in pool])
+    return dataclasses.replace(found, ps=len(hosts[2]))
 
 
 def _sagemaker(path: Path) -> Surroundings | None:
@@ -130,10 +146,10 @@ def _azureml(environ: Mapping[str, str]) -> Surroundings | None:
     return Surroundings("Azure ML", _number(environ, index) if index else 0, count)
 
 
-def _kubernetes(environ: Mapping[str, str], workers: int) -> Surroundings | None:
+def _kubernetes(environ: Mapping[str, str], members: int) -> Surroundings | None:
     if "JOB_COMPLETION_INDEX" not in environ:
         return None
-    return Surroundings("the indexed Job", _number(environ, "JOB_COMPLETION_INDEX"), workers)
+    return Surroundings("the indexed Job", _number(environ, "JOB_COMPLETION_INDEX"), members)
 
 
 def _of_hosts(source: str, index: int, hosts: list[str]) -> Surroundings:

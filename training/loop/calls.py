@@ -8,6 +8,7 @@ from typing import Any
 from training.contract import Array
 from training.loop.learner import Learner
 from training.loop.progress import Progress
+from training.loop.stopping import StopSignal
 
 CALL_SECONDS = 0.05
 """How long a call may take: stops, events and checkpoints wait for its end."""
@@ -51,6 +52,9 @@ class Calls:
         if not progress.steps_per_call:
             self._learner.wait()
             self._choose(self._clock() - began)
+
+    def settle(self, stop: StopSignal | None = None) -> None:
+        """Every step that the progress counts has been handed to the device, in order: there is nothing to wait for."""
 
     def _choose(self, seconds: float) -> None:
         self._times.append(seconds)

@@ -22,8 +22,16 @@ RESIDENT_BYTES_ON_GPU = 1 << 30
 """The same on a GPU, whose memory the model needs [bytes]. Not tried on hardware."""
 
 
-class Feed(Protocol):
-    """Batches for `Learner.steps_of`. `begin` is called outside of the graph, `take` inside."""
+class Sharing(Protocol):
+    """What replicas need to know of a batch."""
+
+    def share(self, batch: Any, replica: Any) -> tuple[Any, Any, Any]:
+        """A replica's part of it: inputs, targets, and the weight of each row, which sum to one over all replicas."""
+        ...
+
+
+class Feed(Sharing, Protocol):
+    """Batches for `Learner.steps_of`. `begin` is called outside of the graph, `fetch` and `share` inside."""
 
     def begin(self, rows: Array, first: int) -> Any:
         """The batches of an epoch whose order is `rows`, from batch `first` on."""
@@ -31,10 +39,6 @@ class Feed(Protocol):
 
     def fetch(self, source: Any, number: Any) -> Any:
         """The batch `number` (scalar int64, from 0) behind the first one, once for all replicas of this process."""
-        ...
-
-    def share(self, batch: Any, replica: Any) -> tuple[Any, Any, Any]:
-        """A replica's part of it: inputs, targets, and the weight of each row, which sum to one over all replicas."""
         ...
 
 

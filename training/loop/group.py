@@ -2,11 +2,13 @@
 
 One process on one device is a group of one. Several devices of a machine are replicas of tf.distribute.MirroredStrategy, several
 machines those of MultiWorkerMirroredStrategy, whose members must make the same calls in the same order: what one of them knows
-alone (that a stop was asked for, that a checkpoint is due) is summed over all before anybody acts on it.
+alone (that a stop was asked for, that a checkpoint is due) is summed over all before anybody acts on it. With parameter servers the
+chief is alone in this sense: the workers do what it hands them.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +24,24 @@ class Group:
     Args:
         strategy: of tf.distribute; None computes on one device.
         index: of this process; 0 is the chief, which alone writes.
-        workers: processes in all.
+        workers: processes that make the same calls.
+        coordinator: of tf.distribute, which hands steps to `learners` other processes; None where each does its own.
     """
 
-    def __init__(self, tf: Any, strategy: Any = None, index: int = 0, workers: int = 1) -> None:
+    def __init__(
+        self,
+        tf: Any,
+        strategy: Any = None,
+        index: int = 0,
+        workers: int = 1,
+        coordinator: Any = None,
+        learners: int = 0,
+    ) -> None:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.index = index
         self.workers = workers
+        self.coordinator = coordinator
+        self.learners = learners or workers
         self._tf = tf
         self._sum = tf.function(self._summed, reduce_retracing=True)
 
@@ -44,6 +57,10 @@ class Group:
     def scope(self) -> Any:
         """Where variables that all replicas share are made."""
         return self.strategy.scope()
+
+    def counting(self) -> Any:
+        """Where the variables are made that count what was learned: beside the learner, or with its weights."""
+        return contextlib.nullcontext() if self.coordinator is None else self.scope()
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """The values summed over all processes; every process must ask at the same point."""
@@ -80,11 +97,25 @@ def join(tf: Any, cluster: Cluster | None, asked: str = "auto") -> Group:
 
     Several GPUs have not been tried on hardware yet.
     """
+    if cluster is not None and cluster.ps:
+        strategy = tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+        coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        return Group(tf, strategy, coordinator=coordinator, learners=cluster.workers)
     if cluster is not None:
-        return Group(tf, tf.distribute.MultiWorkerMirroredStrategy(), cluster.index, len(cluster.workers))
+        return Group(tf, tf.distribute.MultiWorkerMirroredStrategy(), cluster.index, cluster.workers)
     if asked == "mirrored" or (asked == "auto" and len(tf.config.list_physical_devices("GPU")) > 1):
         return Group(tf, tf.distribute.MirroredStrategy())
     return Group(tf)
+
+
+def serve(tf: Any, cluster: Cluster) -> Any:
+    """Let the chief compute here (a worker), or keep its variables here (a parameter server), as long as what is returned is kept."""
+    if cluster.role == "ps":
+        tf.config.set_visible_devices([], "GPU")
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return tf.distribute.Server(
+        resolver.cluster_spec(), job_name=cluster.role, task_index=resolver.task_id, protocol="grpc", start=True
+    )
 
 
 def shared_out(rows: Array, replicas: int) -> tuple[Array, Array]:

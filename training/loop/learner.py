@@ -8,7 +8,7 @@ from typing import Any
 from training.contract import LOSSES, Array, Task
 from training.loop import optimizing
 from training.loop.batches import Inputs
-from training.loop.feed import Feed
+from training.loop.feed import Feed, Sharing
 from training.loop.group import Group
 from training.loop.settings import LoopSettings
 
@@ -73,10 +73,11 @@ class Learner:
         with self.group.scope():
             self.optimizer = optimizing.optimizer(keras, settings, steps, policy)
             self.optimizer.build(model.trainable_variables)
-        self.sums = Sums(tf, ("loss", *task.metrics))
+        with self.group.counting():
+            self.sums = Sums(tf, ("loss", *task.metrics))
+            self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self.evaluated = Sums(tf, ("loss", *task.metrics))
-        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self.tf = tf
         self._weights = None if weights is None else tf.constant(weights)
         self._per_row = _per_row(tf, keras, task)
@@ -99,6 +100,10 @@ class Learner:
         compiled = tf.function(train_steps, reduce_retracing=True)
         return lambda source, first, count: compiled(source, tf.constant(first, tf.int64), tf.constant(count, tf.int64))
 
+    def judge(self) -> Learner:
+        """A learner in this process with these weights, to evaluate them."""
+        return self
+
     def wait(self) -> None:
         """Until the device has done all steps so far."""
         self._step.numpy()
@@ -120,7 +125,7 @@ class Learner:
         optimizer = [variable.value for variable in self.optimizer.variables]
         return [*optimizer, self._step, self.sums.rows, self.sums.totals]
 
-    def _share_of(self, feed: Feed) -> Callable[[Any], tuple[Any, Any, Any]]:
+    def _share_of(self, feed: Sharing) -> Callable[[Any], tuple[Any, Any, Any]]:
         def learn(batch: Any) -> tuple[Any, Any, Any]:
             replica = self.tf.distribute.get_replica_context().replica_id_in_sync_group
             return self._learned(*feed.share(batch, replica))
@@ -151,12 +156,13 @@ class Learner:
         sums = tf.stack([tf.reduce_sum(tf.cast(each, tf.float64) * counts) for each in values])
         return tape.gradient(scaled, model.trainable_variables), (tf.reduce_sum(counts), sums, loss)
 
-    def _count(self, learned: tuple[Any, Any, Any]) -> None:
-        """Add what the replicas of this process learned from."""
+    def _count(self, learned: tuple[Any, Any, Any], number: Any = None) -> None:
+        """Add what the replicas of this process learned from, in the step of that number or the next one."""
         tf = self.tf
         rows, sums, losses = (tf.add_n(list(self.group.strategy.experimental_local_results(each))) for each in learned)
         self.sums.add_totals(rows, sums)
-        step = self._step.assign_add(1)
+        done = self._step.assign_add(1)
+        step = done if number is None else number
         is_first_bad = tf.logical_and(self._bad_step < 0, tf.logical_not(tf.math.is_finite(losses)))
         self._bad_step.assign(tf.where(is_first_bad, step, self._bad_step))
 

@@ -15,8 +15,10 @@ from training.loop.calls import Calls
 from training.loop.events import EventLog
 from training.loop.feed import feed_for
 from training.loop.learner import Learner
+from training.loop.lent import lent_feed
 from training.loop.progress import Best, EpochRow, Progress, is_better, value_of
 from training.loop.saving import SHARE, Saver
+from training.loop.served import Handed, ServedLearner
 from training.loop.settings import LoopSettings
 from training.loop.stopping import Stopped, StopSignal
 
@@ -50,7 +52,7 @@ class Training:
     _saved: float = field(default=0.0, init=False)
     _since: float = field(default=0.0, init=False)
     _saved_step: int = field(default=-1, init=False)
-    _calls: Calls = field(init=False)
+    _calls: Calls | Handed = field(init=False)
 
     def learn(self) -> Progress:
         """Train to the last epoch, or until validation has not become better for `patience` epochs.
@@ -61,8 +63,7 @@ class Training:
         """
         settings, progress = self.settings, self.progress
         self._since = self._saved = self.clock()
-        feed = feed_for(self.learner.tf, self.data.train, self.task, settings.batch_size, self.learner.group)
-        self._calls = Calls(self.learner, feed, settings.steps_per_call, progress, self.clock)
+        self._calls = self._make_calls()
         if progress.batch and progress.batch_size != settings.batch_size:
             progress.batch = 0  # other batches than those it was saved between: the epoch begins anew
             self.learner.sums.reset()
@@ -79,6 +80,15 @@ class Training:
             self.saver.wait()
         return progress
 
+    def _make_calls(self) -> Calls | Handed:
+        learner, settings = self.learner, self.settings
+        group, size = learner.group, settings.batch_size
+        if isinstance(learner, ServedLearner):
+            lent = lent_feed(learner.tf, self.data.train, self.task, size, group)
+            return Handed(learner, lent, size, settings.steps_per_call, self.progress, self.clock)
+        feed = feed_for(learner.tf, self.data.train, self.task, size, group)
+        return Calls(learner, feed, settings.steps_per_call, self.progress, self.clock)
+
     def _epoch(self) -> None:
         progress, settings, train = self.progress, self.settings, self.data.train
         in_all = batches.count(train.rows, settings.batch_size)
@@ -87,6 +97,8 @@ class Training:
         self._calls.begin(batches.order(self.seed, progress.epoch, train.rows))
         while progress.batch < in_all:
             self._calls.go(in_all)
+            if progress.batch >= in_all:
+                self._calls.settle(self.stop)
             if progress.batch < in_all:
                 self._between_calls()
         self._refuse_bad_loss()
@@ -115,7 +127,7 @@ class Training:
         metrics = self.learner.sums.means(group)
         self.learner.sums.reset()
         group.level(self.learner.model.variables)
-        validated = evaluate(self.learner, self.data.validation, self.task)
+        validated = evaluate(self.learner.judge(), self.data.validation, self.task)
         told = group.from_chief(list(validated.values()))
         metrics |= {f"val_{name}": value for name, value in zip(validated, told, strict=True)}
         progress.epoch += 1
@@ -156,6 +168,7 @@ class Training:
         return self.learner.group.sum([float(asked)])[0] > 0
 
     def _save(self) -> None:
+        self._calls.settle(self.stop)
         now = self.clock()
         self.progress.seconds += now - self._since
         self._since = self._saved = now

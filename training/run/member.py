@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -16,19 +17,22 @@ from skylift.artifacts.records import Failure, Record, RunSpec, decode, encode
 from skylift.errors import SkyliftError
 from skylift.store import ObjectNotFoundError, Store, open_store
 from training.cluster import rendezvous
-from training.cluster.description import Cluster
+from training.cluster.description import Cluster, role_of
 from training.cluster.surroundings import ALONE, LOCAL, Surroundings
 from training.run import codes, gpus
 from training.run.claim import newest_attempt
 from training.run.ending import Ended, unsaid_failure
 from training.run.masking import Masker
-from training.run.process import TrainingProcess
+from training.run.process import GRACE_SECONDS, TrainingProcess
 from training.run.surrounded import scratch_for, secrets_of
 from training.run.wire import Failed, Lost, Saved
 
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 900.0
 """How long a member waits for the chief's next attempt before it gives up [s]."""
+
+RETURNS = 20
+"""How often a worker among parameter servers comes back to the same attempt after it was lost."""
 
 
 class MemberFailure(Record, frozen=True, kw_only=True):
@@ -42,7 +46,8 @@ def meet(work: Store, spec: RunSpec, here: Surroundings, attempt: int, gone: Cal
     """The group of this attempt; None for a process alone, or where nobody waits any more."""
     if here.count == 1:
         return None
-    return rendezvous.meet(work, spec.id, attempt, here, _address(here), gone=gone)
+    known = rendezvous.address_of(work, spec.id, attempt, here.index) if spec.ps and here.index else None
+    return rendezvous.meet(work, spec.id, attempt, here, known or _address(here), ps=spec.ps, gone=gone)
 
 
 def help_with(run_url: str, keep: Store, spec: RunSpec, here: Surroundings, asked: threading.Event) -> int:
@@ -59,9 +64,14 @@ def help_with(run_url: str, keep: Store, spec: RunSpec, here: Surroundings, aske
         if attempt is None:
             return codes.SAVED if runs.read_result(keep, spec.id) is None else codes.SUCCEEDED
         done = attempt
-        code = _learn(run_url, keep, work, spec, here, attempt, asked)
+        code = _follow(run_url, keep, work, spec, here, attempt, asked)
         if code is not None:
             return code
+
+
+def leaving(work: Store, run_id: str, attempt: int) -> bool:
+    """Whether a parameter server of that attempt has to leave."""
+    return bool(work.names(layout.live_leaving(run_id, attempt)))
 
 
 def was_lost(ended: Ended) -> bool:
@@ -78,35 +88,85 @@ def failure(work: Store, run_id: str, attempt: int) -> Failure | None:
     return None
 
 
-def _learn(
+def _follow(
     run_url: str, keep: Store, work: Store, spec: RunSpec, here: Surroundings, attempt: int, asked: threading.Event
 ) -> int | None:
-    """One attempt; None where the next one is to be waited for."""
+    """One attempt; the exit code, None where the next attempt is to be waited for."""
 
     def is_over() -> bool:
         newest = newest_attempt(work, spec.id)
         return (newest is not None and newest.attempt > attempt) or runs.read_result(keep, spec.id) is not None
 
-    cluster = meet(work, spec, here, attempt, lambda: asked.is_set() or is_over())
-    if cluster is None:
+    role = role_of(here.index, here.count, spec.ps)
+    if role == "ps" and rendezvous.address_of(work, spec.id, attempt, here.index) is not None:
+        return None  # what we held in this attempt is gone: the chief begins anew
+    for _ in range(1 + (RETURNS if spec.ps and role == "worker" else 0)):
+        cluster = meet(work, spec, here, attempt, lambda: asked.is_set() or is_over())
+        if cluster is None:
+            return None
+        ended = _take_part(run_url, work, spec, here, attempt, asked, cluster, is_over)
+        if isinstance(ended.outcome, Saved) or ended.was_asked:
+            return codes.SAVED
+        if is_over():
+            return None
+    failed = ended.outcome if isinstance(ended.outcome, Failed) else None if was_lost(ended) else unsaid_failure(ended)
+    if failed is None:
         return None
+    told = MemberFailure(index=here.index, failure=failed.failure)
+    work.put(layout.live_failure(spec.id, attempt, here.index), encode(told))
+    return codes.FAILED
+
+
+def _take_part(
+    run_url: str,
+    work: Store,
+    spec: RunSpec,
+    here: Surroundings,
+    attempt: int,
+    asked: threading.Event,
+    cluster: Cluster,
+    is_over: Callable[[], bool],
+) -> Ended:
+    """Run this member's process to its end."""
     scratch = scratch_for(spec.id, attempt, here.index)
     try:
         command = [run_url, "--scratch", str(scratch), "--number", str(attempt)]
         masker = Masker(secrets_of(spec, os.environ))
         log = layout.logs(spec.id, here.index)
-        process = TrainingProcess(command, spec, work, log, lambda text: None, masker, asked, cluster)
-        ended = process.watch(is_over)
+        # A parameter server stays until the chief has saved what it holds.
+        stopped = threading.Event() if cluster.role == "ps" else asked
+        process = TrainingProcess(command, spec, work, log, lambda text: None, masker, stopped, cluster)
+        if cluster.role != "ps":
+            return process.watch(is_over)
+        farewell = _Farewell(work, spec.id, attempt, here.index, asked)
+        ended = process.watch(lambda: is_over() or farewell.is_due(stopped))
+        return dataclasses.replace(ended, was_asked=asked.is_set())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if isinstance(ended.outcome, Saved) or ended.was_asked:
-        return codes.SAVED
-    failed = ended.outcome if isinstance(ended.outcome, Failed) else None if was_lost(ended) else unsaid_failure(ended)
-    if failed is None or is_over():
-        return None
-    told = MemberFailure(index=here.index, failure=failed.failure)
-    work.put(layout.live_failure(spec.id, attempt, here.index), encode(told))
-    return codes.FAILED
+
+
+class _Farewell:
+    """A parameter server that is asked to stop says so, and leaves when the chief has saved or GRACE_SECONDS are over."""
+
+    def __init__(self, work: Store, run_id: str, attempt: int, index: int, asked: threading.Event) -> None:
+        self._work = work
+        self._run = run_id
+        self._attempt = attempt
+        self._index = index
+        self._asked = asked
+        self._since: float | None = None
+
+    def is_due(self, stopped: threading.Event) -> bool:
+        if not self._asked.is_set():
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+            self._work.put(layout.live_leaving(self._run, self._attempt, self._index), b"{}")
+        status = runs.read_status(self._work, self._run)
+        has_saved = status is not None and status.attempt == self._attempt and status.state != "running"
+        if has_saved or time.monotonic() - self._since > GRACE_SECONDS:
+            stopped.set()
+        return has_saved
 
 
 def _next_attempt(keep: Store, work: Store, run_id: str, done: int, asked: threading.Event) -> int | None:

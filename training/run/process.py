@@ -69,6 +69,12 @@ class TrainingProcess:
         self.output.start()
         self._wire.start()
 
+    def stop(self, why: str) -> None:
+        """As if somebody had asked for it."""
+        if not self._asked.is_set():
+            self.output.say(f"{why}: saving")
+            self._asked.set()
+
     def watch(self, is_over: Callable[[], bool] = lambda: False) -> Ended:
         """Wait for the end; on the way hand on a stop, look for cancel.json and keep the log fresh.
 

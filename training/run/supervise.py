@@ -9,7 +9,7 @@ The training process runs in a process group of its own and dies with its superv
     this machine or a bucket failed                 status preempted         exit code of the error (6, 7, 11)
 
 In a group this is the supervisor of member 0, the chief. Where another member is lost all begin anew from the newest checkpoint,
-as an attempt of their own.
+as an attempt of their own; with parameter servers, where one of these is: a worker's loss the others make up for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skylift.store import Store, open_store, split_url
 from training.cluster.surroundings import Surroundings, look
 from training.run import ending, gpus, member
 from training.run.claim import claim
-from training.run.companions import Companions
+from training.run.companions import Companions, follow_parent
 from training.run.live import LiveStatus
 from training.run.masking import Masker
 from training.run.process import TrainingProcess
@@ -54,14 +54,15 @@ def supervise(run_url: str) -> int:
     keep_url, key = split_url(run_url)
     keep = open_store(keep_url)
     spec = runs.read_spec(keep, key.split("/")[1])
-    here = look(os.environ, spec.workers)
+    here = look(os.environ, spec.members, ps=spec.ps)
     if here.index:
+        follow_parent(os.environ, asked)
         return member.help_with(run_url, keep, spec, here, asked)
     _refuse_ended(keep, spec.id)
     secrets_of(spec, os.environ)
     gpus.watch(spec.id, os.environ)
-    companions = Companions(run_url, spec.workers if here.count == 1 else 1)
-    here = dataclasses.replace(here, count=spec.workers)
+    companions = Companions(run_url, spec.members if here.count == 1 else 1)
+    here = dataclasses.replace(here, count=spec.members)
     try:
         for _ in range(1 + RESTARTS):
             code = _attempt(run_url, keep, spec, here, asked, companions)
@@ -90,7 +91,7 @@ def _attempt(
         cluster = member.meet(work, spec, here, taken.attempt, lambda: asked.is_set() or _is_cancelled(work, spec.id))
         command = [run_url, "--scratch", str(scratch), "--number", str(taken.attempt)]
         process = TrainingProcess(command, spec, work, layout.logs(spec.id), status.stage, masker, asked, cluster)
-        ended = process.watch()
+        ended = process.watch(lambda: _look_after(work, spec, taken.attempt, companions, process))
         if cluster is not None and member.was_lost(ended):
             failed = member.failure(work, spec.id, taken.attempt)
             if failed is None:
@@ -106,6 +107,16 @@ def _attempt(
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _look_after(work: Store, spec: RunSpec, attempt: int, companions: Companions, process: TrainingProcess) -> bool:
+    """With parameter servers, of which none may leave before the state is saved, and workers, of which any may be lost."""
+    if spec.ps:
+        companions.replace_killed()
+        leaving = member.leaving(work, spec.id, attempt)
+        if leaving or companions.have_left(range(1, 1 + spec.workers)):
+            process.stop("a parameter server has to leave" if leaving else "no worker is left")
+    return False
 
 
 def _is_cancelled(work: Store, run_id: str) -> bool:

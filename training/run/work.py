@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
 from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, RunSpec, now
+from skylift.errors import InputError
 from skylift.store import ObjectExistsError, Store
-from training.cluster.description import read_tf_config
+from training.cluster.description import Cluster, read_tf_config
 from training.contract import Array, Data, Task
 from training.export.formats import Exported, export_all
 from training.export.samples import write_samples
@@ -24,11 +25,12 @@ from training.loop import backend, batches
 from training.loop.checkpoints import Checkpoints
 from training.loop.checks import check_data, check_model, check_task
 from training.loop.events import EventLog
-from training.loop.group import Group, join
+from training.loop.group import Group, join, serve
 from training.loop.learner import Learner
 from training.loop.optimizing import class_weights, policy_for
 from training.loop.progress import Progress
 from training.loop.saving import Saver
+from training.loop.served import ServedLearner
 from training.loop.settings import LoopSettings
 from training.loop.stopping import StopSignal
 from training.loop.train import Training, evaluate_rows
@@ -38,6 +40,8 @@ from training.report.html import Facts, render
 from training.report.measures import measures
 from training.run.code import unpack
 from training.run.wire import Helped, Sender, Stage, Succeeded
+
+_ROLES = {"worker": "learning what the chief hands out", "ps": "holding parameters"}
 
 
 class Work:
@@ -63,32 +67,42 @@ class Work:
         """Seconds by stage."""
 
     def do(self) -> Succeeded | Helped:
-        """Load, build, train, evaluate, export, publish, report; a member that is not the chief learns only."""
+        """Load, build, train, evaluate, export, publish, report; a member that is not the chief learns only.
+
+        Raises:
+            Stopped: as asked; what is worth keeping is saved.
+            InputError: what is asked cannot be kept by the run's strategy.
+        """
         spec = self.spec
+        if self._cluster is not None and self._cluster.ps and not self.is_chief:
+            self._serve(self._cluster)
         print(f"run {spec.id}, attempt {self.attempt}: recipe {spec.recipe} on {platform.node()}", flush=True)
         self.tell("reading the recipe")
         recipe = self._recipe()
         hp, settings, self.hyperparameters = fill(recipe.name, recipe.hyperparameters, spec.hyperparameters)
         task = recipe.task(hp)
         check_task(recipe.name, task)
+        _check_strategy(spec, settings)
         backend.prepare(spec.seed)
         data = self._data(recipe, hp, task) if self._cluster is None else None
         self.tell("starting TensorFlow")
         tf, keras = backend.start(spec.seed, deterministic=settings.deterministic)
         if self._cluster is not None:
-            self.tell(f"meeting {len(self._cluster.workers) - 1} other members")
+            self.tell(f"meeting {len(self._cluster.members) - 1} other members")
         group = join(tf, self._cluster, spec.strategy)
         self._stop.install()  # TensorFlow has put a handler of its own in its place
         print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
         keras.config.set_dtype_policy(policy_for(tf, settings))
         data = data or self._data(recipe, hp, task)  # of a group behind its meeting: a recipe's `load` may compute
         self.tell("building the model")
+        twin = recipe.build(hp, data) if group.coordinator is not None else None
         with group.scope():
             model = recipe.build(hp, data)
-        check_model(recipe.name, model, data, task)
-        learner = self._learn(tf, keras, model, data, task, settings, group)
+        check_model(recipe.name, twin or model, data, task)
+        learner = self._learn(tf, keras, model, data, task, settings, group, twin)
         if not self.is_chief:
             return Helped(step=self.progress.step)
+        learner = learner.judge()
         if keras.config.dtype_policy().name != "float32" or group.replicas > 1:
             learner = self._alone_in_float32(tf, keras, recipe.build, hp, data, learner)
         return self._finish(tf, learner, data, task)
@@ -123,13 +137,40 @@ class Work:
         print(f"rows: {rows}" + "".join(f"; {name}: {value}" for name, value in data.facts.items()), flush=True)
         return data
 
+    def _serve(self, cluster: Cluster) -> NoReturn:
+        """Do what the chief asks for until our supervisor, which sees the run's end, ends us."""
+        backend.prepare(self.spec.seed)
+        self.tell("starting TensorFlow")
+        tf, _ = backend.start(self.spec.seed)
+        server = serve(tf, cluster)
+        self._stop.install()
+        print(f"{_ROLES[cluster.role]} at {cluster.members[cluster.index]}", flush=True)
+        self.tell(_ROLES[cluster.role])
+        while server:
+            time.sleep(3600.0)  # a stop raises Stopped here
+        raise AssertionError
+
     def _learn(
-        self, tf: Any, keras: Any, model: Any, data: Data, task: Task, settings: LoopSettings, group: Group
+        self,
+        tf: Any,
+        keras: Any,
+        model: Any,
+        data: Data,
+        task: Task,
+        settings: LoopSettings,
+        group: Group,
+        twin: Any = None,
     ) -> Learner:
         steps = settings.epochs * batches.count(data.train.rows, settings.batch_size)
         weights = class_weights(task, settings, data.train.y)
         policy = keras.config.dtype_policy().name
-        learner = Learner(tf, keras, model, task, settings, steps, policy=policy, weights=weights, group=group)
+        given = (tf, keras, model, task, settings, steps)
+        more: dict[str, Any] = {"policy": policy, "weights": weights, "group": group}
+        if twin is None:
+            learner = Learner(*given, **more)
+        else:
+            learner = ServedLearner(*given, **more, twin=Learner(tf, keras, twin, task, LoopSettings(), 1))
+            _note_few_batches(group.learners, batches.count(data.train.rows, settings.batch_size))
         checkpoints = Checkpoints(tf, self._work, self.spec.id, self._scratch, settings.checkpoints_kept)
         saver = Saver(tf, learner, checkpoints if self.is_chief else None)
         self._resume(checkpoints, learner, saver)
@@ -261,3 +302,17 @@ class Work:
             files=[],
             skylift=version("skylift"),
         )
+
+
+def _check_strategy(spec: RunSpec, settings: LoopSettings) -> None:
+    if spec.ps and settings.deterministic:
+        raise InputError(
+            "deterministic=true cannot be kept with parameter servers: steps overtake each other",
+            hint="leave it out, or leave out `--ps`: workers alone learn in step",
+        )
+
+
+def _note_few_batches(workers: int, in_epoch: int) -> None:
+    if in_epoch < workers:
+        text = f"an epoch has {in_epoch} batches, {workers} workers share them: some have nothing to do"
+        print(f"{text}; lower batch_size, or take fewer workers", flush=True)
