@@ -21,7 +21,7 @@ from skylift.cli._options import common, complete_runs, open_stack, stack_option
 @stack_option
 @common
 @click.pass_context
-def command(ctx: click.Context, runs: tuple[str, ...], stack_flag: str | None, as_json: bool, **where: Any) -> None:
+def command(ctx: click.Context, /, runs: tuple[str, ...], stack_flag: str | None, as_json: bool, **where: Any) -> None:
     """Send RUNs with hyperparameters, metrics, tags and report. What was sent before is brought up to date, not doubled.
 
     Keys come from the environment: MLFLOW_TRACKING_TOKEN, or WANDB_API_KEY. Needs skylift[trackers].

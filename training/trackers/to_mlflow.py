@@ -46,7 +46,7 @@ class Mlflow:
 
     def __init__(self, uri: str | None, folder: Path | None) -> None:
         self._uri = _uri(uri, folder)
-        self._shown = re.sub(r"//[^/@]*@", "//", self._uri)  # the variable may hold a password
+        self._shown = _masked(self._uri)
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         if self._uri.startswith("file:"):
@@ -142,7 +142,7 @@ class Mlflow:
 
 def refused(error: Any, uri: str) -> SkyliftError:
     """Our error for one of MLflow's: by its code, or by the answer's."""
-    text = " ".join(str(error).split())[:300]
+    text = _masked(" ".join(str(error).split()))[:300]
     status = getattr(error, "get_http_status_code", lambda: 500)()
     code = str(getattr(error, "error_code", ""))
     if status in (401, 403) or code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "error code 401" in text:
@@ -169,6 +169,11 @@ def _uri(uri: str | None, folder: Path | None) -> str:
             "no MLflow server is named", hint="--uri https://…, or set MLFLOW_TRACKING_URI; --offline FOLDER needs none"
         )
     return found
+
+
+def _masked(text: str) -> str:
+    """Addresses in it without name and password, which the variable may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _milliseconds(at: datetime) -> int:
