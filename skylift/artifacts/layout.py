@@ -46,12 +46,39 @@ def run_report(run_id: str) -> str:
     return f"runs/{run_id}/report.html"
 
 
+STUDIES = "studies"
 RUNS = "runs"
 RUNS_INDEX = "runs-index"
 MODELS = "models"
 ENDPOINTS = "endpoints"
 DATASETS = "datasets"
 CODE = "code"
+
+
+def study(study_id: str) -> str:
+    return f"studies/{study_id}"
+
+
+def study_spec(study_id: str) -> str:
+    return f"studies/{study_id}/study.json"
+
+
+def study_trials(study_id: str) -> str:
+    return f"studies/{study_id}/trials"
+
+
+def study_trial(study_id: str, number: int) -> str:
+    """How a trial ended."""
+    return f"studies/{study_id}/trials/{number}.json"
+
+
+def study_begun(study_id: str) -> str:
+    return f"studies/{study_id}/begun"
+
+
+def study_attempt(study_id: str, name: str, attempt: int) -> str:
+    """Create-only: which run does a trial's attempt (`name` is its number), so that two commands never begin the same."""
+    return f"studies/{study_id}/begun/{name}.{attempt:03d}.json"
 
 
 def runs_index_page(page: int) -> str:

@@ -116,12 +116,21 @@ class RunSpec(Record, frozen=True, kw_only=True):
     skylift: str = ""
     resumed_from: str | None = None
     resources: dict[str, Any] = {}
+    formats: list[FormatName] = ["saved_model", "onnx", "keras"]
+    """The forms that the model is stored in. SavedModel always is: the others are made from it."""
     workers: int = 1
     """Processes that learn together, each on a machine of its own where the target has machines."""
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
     """How tf.distribute shares the work out."""
     ps: int = 0
     """Processes that hold the parameters for the workers, beside a chief that coordinates; 0: each worker holds its own."""
+
+    study: str | None = None
+    """The study of `skylift tune` that asked for it."""
+    trial: int | None = None
+    """Its number in the study, from 0."""
+    publishes: bool = True
+    """Whether it ends with a model. One that does not (a trial) is judged on the validation split and never sees the test split."""
 
     @property
     def members(self) -> int:
@@ -153,7 +162,7 @@ class RunResult(Record, frozen=True, kw_only=True):
     steps: int = 0
     epochs: int = 0
     metrics: dict[str, float] = {}
-    """On the test split."""
+    """On the test split; of a run that publishes no model the best epoch's, on the validation split, `val_` before each name."""
     hyperparameters: dict[str, Any] = {}
     """All of them, defaults included."""
     model: PublishedModel | None = None
@@ -352,6 +361,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     metrics: dict[str, float] = {}
     published: PublishedModel | None = None
+    study: str | None = None
+    trial: int | None = None
 
 
 class IndexPage(Record, frozen=True, kw_only=True):

@@ -46,6 +46,8 @@ class RunView:
             ended=result.ended if result else None,
             metrics=result.metrics if result else {},
             published=result.model if result else None,
+            study=spec.study,
+            trial=spec.trial,
         )
 
 

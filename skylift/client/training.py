@@ -43,6 +43,7 @@ class Request:
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     seed: int = 0
+    formats: tuple[records.FormatName, ...] = ("saved_model", "onnx", "keras")
     workers: int = 1
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
     ps: int = 0
@@ -139,6 +140,13 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         InputError: hyperparameters, names, the environment or the data's folder are not what they should be.
         MachineError: this machine lacks what training needs.
     """
+    return launch(stack, *prepare(stack, asked, progress=progress))
+
+
+def prepare(
+    stack: Stack, asked: Request, *, progress: Callable[[int, int, str], None] | None = None
+) -> tuple[records.RunSpec, dict[str, str]]:
+    """The record of a run that is asked for, its code and data sent, and the values of its secrets. Raises like start()."""
     _check_environment(asked)
     _check_group(asked)
     launcher(stack.outputs.target)  # before anything is sent
@@ -155,6 +163,7 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         dataset=_send_data(stack.keep, asked.data, progress) if asked.data is not None else None,
         model=read.model,
         seed=asked.seed,
+        formats=list(asked.formats),
         workers=asked.workers,
         strategy="ps" if asked.ps else asked.strategy,
         ps=asked.ps,
@@ -163,7 +172,7 @@ def start(stack: Stack, asked: Request, *, progress: Callable[[int, int, str], N
         commit=commit_of(packed.root if packed is not None else stack.project.root),
         **_common(stack),
     )
-    return _launch(stack, spec, secret_values)
+    return spec, secret_values
 
 
 def resume(stack: Stack, name: str) -> Run:
@@ -192,7 +201,7 @@ def resume(stack: Stack, name: str) -> Run:
         resumed_from=run_id,
         **_common(stack),
     )
-    return _launch(stack, again, secret_values)
+    return launch(stack, again, secret_values)
 
 
 def _check_group(asked: Request) -> None:
@@ -345,7 +354,8 @@ def _common(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _launch(stack: Stack, spec: records.RunSpec, secret_values: dict[str, str]) -> Run:
+def launch(stack: Stack, spec: records.RunSpec, secret_values: dict[str, str]) -> Run:
+    """Record a run and start it. Raises MachineError where this machine cannot."""
     runs.create_run(stack.keep, spec)
     _announce(stack, spec)
     runs.write_index(stack.keep, stack.work)

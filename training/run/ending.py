@@ -82,7 +82,8 @@ def _succeeded(outcome: Succeeded, base: RunResult) -> Report:
         model=outcome.model,
     )
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in list(outcome.metrics.items())[:2])
-    message = f"model {outcome.model.name} version {outcome.model.version}, on the test split {numbers}"
+    model = outcome.model
+    message = f"model {model.name} version {model.version}, on the test split {numbers}" if model else numbers
     return Report("succeeded", codes.SUCCEEDED, message, result=result)
 
 

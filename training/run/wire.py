@@ -20,9 +20,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, tag="stage"):
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True, tag="succeeded"):
-    """The model is published and the report is written."""
+    """It has learned to the end; unless it was told not to, the model is published and the report is written."""
 
-    model: PublishedModel
+    model: PublishedModel | None
     steps: int
     epochs: int
     metrics: dict[str, float]
