@@ -251,6 +251,16 @@ class Optimization(msgspec.Struct, frozen=True, kw_only=True):
     max_loss: float = 0.0
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a model a version is: number `index` of `count`, counted from 1."""
+
+    of: ModelRef
+    index: int
+    count: int
+    inputs: dict[str, int] = {}
+    """The part that gives each input; 0: the request itself."""
+
+
 class ModelManifest(Record, frozen=True, kw_only=True):
     """models/<name>/<sha256 of this file>/manifest.json."""
 
@@ -268,6 +278,10 @@ class ModelManifest(Record, frozen=True, kw_only=True):
     files: list[FileEntry]
     skylift: str = ""
     optimized: Optimization | None = None
+    part: Part | None = None
+    """Of a model that was cut up: this version is one part of it."""
+    chain: list[ModelRef] = []
+    """The parts, in order, that together compute what a model does; such a version has no form of its own."""
 
 
 class Samples(Record, frozen=True, kw_only=True):
