@@ -1,0 +1,1 @@
+"""A published model cut into parts that serve one behind another."""
