@@ -116,7 +116,7 @@ class RunSpec(Record, frozen=True, kw_only=True):
     skylift: str = ""
     resumed_from: str | None = None
     resources: dict[str, Any] = {}
-    formats: list[FormatName] = ["saved_model", "onnx", "keras"]
+    formats: list[FormatName] = msgspec.field(default_factory=lambda: ["saved_model", "onnx", "keras"])
     """The forms that the model is stored in. SavedModel always is: the others are made from it."""
     workers: int = 1
     """Processes that learn together, each on a machine of its own where the target has machines."""
