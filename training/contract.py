@@ -58,12 +58,20 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """All data of a run. `facts` (counts of what was cleaned, sources) go into the report and the model's manifest."""
+    """All data of a run.
+
+    Args:
+        facts: counts of what was cleaned, sources; they go into the report and the model's manifest.
+        labels: of the classes, where the data have others than the task; `build` then ends in as many.
+        unit: of the values, where the data have another than the task, "" for none.
+    """
 
     train: Split
     validation: Split
     test: Split
     facts: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    unit: str | None = None
 
 
 @dataclass(frozen=True)

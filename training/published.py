@@ -14,6 +14,7 @@ from skylift.artifacts.records import ModelManifest, ModelRef, RunSpec
 from skylift.errors import InputError, NotFoundError
 from skylift.store import Store
 from training.contract import Data, Input, Task
+from training.data.fitting import fitted
 from training.export import formats, running
 from training.export.compare import ExportError, Named, compare
 from training.export.signature import serving_function
@@ -112,6 +113,7 @@ def _of_run(
         source = scratch / "dataset"
         datasets.fetch(keep, spec.dataset, source)
     data = recipe.load(hp, source)
+    task = fitted(task, data)
     check_data(recipe.name, data, task)
     tf, keras = backend.start(spec.seed)
     model = recipe.build(hp, data)

@@ -4,11 +4,11 @@ The series is the yearly one that statsmodels carries, 1700 to 2008. The years a
 test in the order of time, and windows are cut inside each stretch: no year is in two splits, inputs included, so nothing leaks
 from what comes later or from one split into another. A window with a missing or negative count is dropped and counted. Serving
 takes raw counts and gives a count: the scaling, taken from the training years alone, and its inverse are inside the model.
+A prepared dataset gives a series of any other kind, of which negative values count.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from training.contract import Array, Data, Input, Split, Task, setting
+from training.data.fitting import read_series
+from training.data.reading import is_prepared
+from training.recipes.tables import rows_of
 
 FILE = "sunspots.csv"
 
@@ -51,17 +54,17 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """statsmodels' series, or of a dataset a file `sunspots.csv` of the same form: a line on top, then year and count in order."""
-    path = _bundled() if source is None else source / FILE
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        counts = np.array([float(row[1] or "nan") for row in list(csv.reader(file))[1:]], dtype=np.float32)
-    tested, validated = round(len(counts) * hp.test_share), round(len(counts) * hp.validation_share)
-    ends = (len(counts) - tested - validated, len(counts) - tested)
-    cut = [windows(stretch, hp.window) for stretch in np.split(counts, ends)]
-    dropped = sum(missing for _, missing in cut)
-    facts = {"source": path.name, "years read": len(counts), "windows with missing counts": dropped}
+    """statsmodels' series, a prepared dataset of a time and a value, or a folder's `sunspots.csv`: a line on top, then year and count."""
+    prepared = source is not None and is_prepared(source)
+    stretches, facts = read_series(source) if source is not None and prepared else _file(source)
+    if len(stretches) == 1:
+        (counts,) = stretches
+        tested, validated = round(len(counts) * hp.test_share), round(len(counts) * hp.validation_share)
+        stretches = np.split(counts, (len(counts) - tested - validated, len(counts) - tested))
+    cut = [windows(stretch, hp.window) for stretch in stretches]
+    facts |= {"windows with missing counts": sum(missing for _, missing in cut)}
     train, validation, test = (split for split, _ in cut)
-    return Data(train, validation, test, facts)
+    return Data(train, validation, test, facts, unit="" if prepared else None)
 
 
 def build(hp: Hyperparameters, data: Data) -> Any:
@@ -84,8 +87,14 @@ def windows(counts: Array, length: int) -> tuple[Split, int]:
     if len(counts) <= length:
         return Split(np.empty((0, length, 1), np.float32), np.empty(0, np.float32)), 0
     cut = np.lib.stride_tricks.sliding_window_view(counts, length + 1)
-    whole = (cut >= 0).all(axis=1)
+    whole = np.isfinite(cut).all(axis=1)
     return Split(cut[whole, :-1, None].copy(), cut[whole, -1].copy()), int((~whole).sum())
+
+
+def _file(source: Path | None) -> tuple[list[Array], dict[str, Any]]:
+    path = _bundled() if source is None else source / FILE
+    counts = np.array([float(row[1] or "nan") for row in rows_of(path)], dtype=np.float32)
+    return [np.where(counts < 0, np.nan, counts)], {"source": path.name, "years read": len(counts)}
 
 
 def _bundled() -> Path:

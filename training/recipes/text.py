@@ -8,7 +8,6 @@ skylift.artifacts.texts makes it: every byte has its place in the model, so ther
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,11 @@ import numpy as np
 
 from skylift.artifacts.texts import row_of
 from training.contract import Array, Data, Input, Split, Task, setting
+from training.data.fitting import read_texts
+from training.data.reading import is_prepared
 from training.recipes import attention
 from training.recipes.splits import stratified
+from training.recipes.tables import rows_of
 
 FILE = "texts.csv"
 CODES = ("de", "en", "es", "fi", "fr", "it", "nl", "pl", "pt", "tr")
@@ -46,7 +48,7 @@ class Hyperparameters:
 
 
 def task(hp: Hyperparameters) -> Task:
-    """One of ten languages."""
+    """One of ten languages, or of a prepared dataset's labels."""
     return Task(
         kind="classification",
         loss="sparse_categorical_crossentropy",
@@ -57,8 +59,10 @@ def task(hp: Hyperparameters) -> Task:
 
 
 def load(hp: Hyperparameters, source: Path | None) -> Data:
-    """Babel's names, or of a dataset a file `texts.csv`: a line on top, then the language's code (`de`) and the text."""
-    read = list(_file(source / FILE) if source else _bundled())
+    """Babel's names, a prepared dataset of texts and labels, or a folder's `texts.csv`: a line on top, then code (`de`) and text."""
+    if source is not None and is_prepared(source):
+        return read_texts(source, hp.length)
+    read = [(row[0], row[1]) for row in rows_of(source / FILE) if len(row) > 1] if source else list(_bundled())
     rows, languages, dropped = clean(read, hp.length)
     parts = stratified(languages, hp.validation_share, hp.test_share, hp.split_seed)
     facts = {"source": "Babel" if source is None else FILE, "texts read": len(read), **dropped, "texts kept": len(rows)}
@@ -76,7 +80,7 @@ def build(hp: Hyperparameters, data: Data) -> Any:
     for _ in range(hp.blocks):
         x = attention.block(x, hp.heads, hp.width, hp.dropout)
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
-    return keras.Model(row, layers.Dense(len(LANGUAGES), activation="softmax")(x))
+    return keras.Model(row, layers.Dense(len(data.labels or LANGUAGES), activation="softmax")(x))
 
 
 def clean(texts: Iterable[tuple[str, str]], length: int) -> tuple[Array, Array, dict[str, int]]:
@@ -100,11 +104,6 @@ def clean(texts: Iterable[tuple[str, str]], length: int) -> tuple[Array, Array, 
     return rows, np.array([CODES.index(code) for code, _ in kept], np.int64), dropped
 
 
-def _file(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        yield from ((row[0], row[1]) for row in list(csv.reader(file))[1:] if len(row) > 1)
-
-
 def _bundled() -> Iterator[tuple[str, str]]:
     from babel import Locale
 
@@ -112,7 +111,6 @@ def _bundled() -> Iterator[tuple[str, str]]:
         names = Locale(code)
         for named in (names.territories, names.languages, names.scripts, names.currencies):
             yield from ((code, name) for name in named.values())
-        yield from ((code, name) for named in (names.months, names.days) for name in named["format"]["wide"].values())
         longs = [each["long"] for each in names.unit_display_names.values() if each.get("long")]
         zones = [each["long"] for each in names.meta_zones.values() if each.get("long")]
         longs += [next(iter(forms.values())) for forms in zones]  # one form of each: the others are near copies of it

@@ -18,6 +18,7 @@ from skylift.errors import InputError
 from skylift.store import ObjectExistsError, Store
 from training.cluster.description import Cluster, read_tf_config
 from training.contract import Array, Data, Task
+from training.data.fitting import fitted, named
 from training.export.formats import Exported, export_all
 from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
@@ -94,6 +95,7 @@ class Work:
         print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {backend.describe_devices(tf)}", flush=True)
         keras.config.set_dtype_policy(policy_for(tf, settings))
         data = data or self._data(recipe, hp, task)  # of a group behind its meeting: a recipe's `load` may compute
+        task = fitted(task, data)
         self.tell("building the model")
         twin = recipe.build(hp, data) if group.coordinator is not None else None
         with group.scope():
@@ -131,8 +133,9 @@ class Work:
             source = self._scratch / "dataset"
             datasets.fetch(self._keep, self.spec.dataset, source)
         self.tell("loading data")
-        data = recipe.load(hp, source)
-        check_data(recipe.name, data, task)
+        with named(recipe.name, self.spec.dataset, source):
+            data = recipe.load(hp, source)
+            check_data(recipe.name, data, fitted(task, data))
         rows = ", ".join(f"{getattr(data, name).rows} {name}" for name in ("train", "validation", "test"))
         print(f"rows: {rows}" + "".join(f"; {name}: {value}" for name, value in data.facts.items()), flush=True)
         return data
