@@ -1,0 +1,101 @@
+"""Integrated gradients (Sundararajan, Taly, Yan 2017, https://arxiv.org/abs/1703.01365), taken until they add up.
+
+The gradient of the explained number is averaged along the straight line from a baseline to the input and multiplied by the way: each
+number of the input gets its share of the difference in the output. The sum of the shares must be that difference (completeness),
+which a sum over a finite number of steps only nears; the number of steps is doubled until it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.explain.inlets import Inlets
+from training.explain.result import Completeness
+from training.explain.target import Target
+from training.export.compare import Named
+
+FIRST_STEPS = 64
+MOST_STEPS = 4096
+CHUNK = 64
+"""Points of the path that are computed at once."""
+RELATIVE, ABSOLUTE = 0.01, 1e-4
+"""The gap that is allowed: a share of the difference, or of the greatest number where the difference is nothing."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """By input, in the shape of its row."""
+
+    of: Named
+    completeness: Completeness
+
+
+def allowed(value: float, start: float) -> float:
+    return max(RELATIVE * abs(value - start), ABSOLUTE * max(1.0, abs(value), abs(start)))
+
+
+def integrate(
+    tf: Any, inlets: Inlets, rows: Named, start: dict[str, Any], target: Target, *, most: int = MOST_STEPS
+) -> Shares:
+    """The shares of one row `[1, …]`.
+
+    Args:
+        start: the baseline at each inlet.
+        most: steps to end with where the shares still do not add up.
+    """
+    row = {name: tf.constant(array) for name, array in rows.items()}
+    end = inlets.values(row)
+    value = float(target.of(inlets.outputs(row, end))[0])
+    begun = float(target.of(inlets.outputs(row, start))[0])
+    gradients = _gradients(tf, inlets, row, start, end, target)
+    steps = FIRST_STEPS
+    while True:
+        mean = _mean_gradient(tf, gradients, steps)
+        shares = inlets.arrays({name: (end[name] - start[name]) * mean[name] for name in end})
+        total = float(sum(each.astype(np.float64).sum() for each in shares.values()))
+        found = Completeness(value, begun, total, allowed(value, begun), steps)
+        if found.holds or steps >= most:
+            return Shares({name: each[0] for name, each in shares.items()}, found)
+        steps *= 2
+
+
+def _mean_gradient(tf: Any, gradients: Any, steps: int) -> dict[str, Any]:
+    """At the middles of equal steps."""
+    points = (np.arange(steps, dtype=np.float32) + 0.5) / steps
+    total: dict[str, Any] = {}
+    for chunk in points.reshape(-1, CHUNK):
+        for name, gradient in gradients(tf.constant(chunk)).items():
+            total[name] = gradient + total[name] if name in total else gradient
+    return {name: each / steps for name, each in total.items()}
+
+
+def _gradients(
+    tf: Any, inlets: Inlets, row: dict[str, Any], start: dict[str, Any], end: dict[str, Any], target: Target
+) -> Any:
+    """A function of points of the path `[n]`, 0 to 1: the sum of the gradients there, by input `[1, …]`."""
+
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def gradients(points: Any) -> dict[str, Any]:
+        many = {name: tf.repeat(each, CHUNK, axis=0) for name, each in row.items()}
+        values = {name: along(tf, start[name], end[name], points) for name in end}
+        found = gradient_of(tf, inlets, many, values, target.of)
+        return {name: tf.reduce_sum(each, axis=0, keepdims=True) for name, each in found.items()}
+
+    return gradients
+
+
+def along(tf: Any, start: Any, end: Any, points: Any) -> Any:
+    shaped = tf.reshape(points, [-1] + [1] * (end.shape.rank - 1))
+    return start + shaped * (end - start)
+
+
+def gradient_of(tf: Any, inlets: Inlets, rows: dict[str, Any], values: dict[str, Any], number: Any) -> dict[str, Any]:
+    """The gradient of `number(outputs)`, one a row, at the inlets' values."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        explained = number(inlets.outputs(rows, values))
+    found: dict[str, Any] = tape.gradient(explained, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return found
