@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from skylift.artifacts.records import Signature, TensorSpec
-from training.export.compare import Named, Runner
-from training.export.running import function_runner
 from training.importing.original import named_function
 from training.shard.graph import Graph
 from training.shard.masks import mask_layers
@@ -29,20 +27,20 @@ class Part:
     end: int
     sources: dict[str, int]
 
-    def serving(self, tf: Any, model: Any | None = None) -> Any:
-        """The part, or the same model read again, as a compiled function of named tensors."""
-        called = self.model if model is None else model
-        outputs = self.signature.outputs
+    def serving(self, tf: Any) -> Any:
+        """The part as a compiled function of named tensors."""
+        return serving(tf, self.model, self.signature)
 
-        def call(named: Mapping[str, Any]) -> dict[str, Any]:
-            given = called([named[spec.name] for spec in self.signature.inputs], training=False)
-            listed = given if isinstance(given, list | tuple) else [given]
-            return {spec.name: tf.cast(each, spec.dtype) for spec, each in zip(outputs, listed, strict=True)}
 
-        return named_function(tf, self.signature.inputs, call)
+def serving(tf: Any, model: Any, signature: Signature) -> Any:
+    """A Keras model over lists of tensors as a compiled function of named tensors."""
 
-    def runner(self, tf: Any, model: Any | None = None) -> Runner:
-        return function_runner(tf, self.serving(tf, model))
+    def call(named: Mapping[str, Any]) -> dict[str, Any]:
+        given = model([named[spec.name] for spec in signature.inputs], training=False)
+        listed = given if isinstance(given, list | tuple) else [given]
+        return {spec.name: tf.cast(each, spec.dtype) for spec, each in zip(signature.outputs, listed, strict=True)}
+
+    return named_function(tf, signature.inputs, call)
 
 
 def cut_up(graph: Graph, ends: Sequence[int], signature: Signature) -> list[Part]:
@@ -98,14 +96,3 @@ def _run(graph: Graph, first: int, end: int, given: Mapping[str, Any]) -> dict[s
 def _spec(graph: Graph, name: str) -> TensorSpec:
     value = graph.values[name]
     return TensorSpec(name=name, dtype=value.dtype, shape=value.shape)
-
-
-def run_chain(runners: Sequence[Runner], parts: Sequence[Signature], outputs: Sequence[str], rows: Named) -> Named:
-    """What the parts give one behind another: each takes by name what the request or an earlier part gives."""
-    known = dict(rows)
-    for run, signature in zip(runners, parts, strict=True):
-        known.update(run({spec.name: known[spec.name] for spec in signature.inputs}))
-    return {name: known[name] for name in outputs}
-
-
-Build = Callable[[Any], Runner]

@@ -37,7 +37,7 @@ def measure(tf: Any, graph: Graph, rows: Named, signature: Signature) -> tuple[l
             calls[size].append(prepared(tf, serve, taken, size))
         given = serve(*(tf.constant(taken[spec.name]) for spec in serve.input_signature))
         values.update({_value_of(graph, signature, name): each.numpy() for name, each in given.items()})
-    times = {size: timed(calls[size], _nothing(tf)) for size in BATCHES}
+    times = {size: timed(calls[size], nothing(tf)) for size in BATCHES}
     layers = [_layer(graph, number, part, values, times) for number, part in enumerate(parts)]
     names = (spec.name for spec in signature.outputs)
     return layers, dict(zip(names, (values[name] for name in graph.outputs), strict=True))
@@ -69,7 +69,7 @@ def timed(calls: Sequence[Call], nothing: Call) -> list[float]:
     return [max(one - least, 0.0) * 1e3 for one in each]
 
 
-def _nothing(tf: Any) -> Call:
+def nothing(tf: Any) -> Call:
     function = tf.function(lambda x: tf.identity(x), input_signature=[tf.TensorSpec([], "float32")])
     concrete, tensor = function.get_concrete_function(), tf.constant(0.0)
     return lambda: concrete(tensor)

@@ -48,7 +48,7 @@ class Wish:
 
     parts: int
     objective: Objective = "time"
-    bandwidth: float = 1.0
+    bandwidth: float = 10.0
     rows: int = 32
 
     def check(self) -> None:
