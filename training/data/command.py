@@ -66,7 +66,7 @@ def _add(options: argparse.Namespace) -> Any:
         asked = msgspec.json.decode(options.options, type=Asked, strict=True)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise InputError(f"--options: {error}", hint="see training.data.schema.Asked") from None
-    tell = _Tell(quiet=not options.progress)
+    tell = Tell(quiet=not options.progress)
     runner = None
     if options.runner:
         from training.data.beam import Beam
@@ -77,7 +77,7 @@ def _add(options: argparse.Namespace) -> Any:
     return add(Order(options.name, options.source, options.keep, asked, reading, options.work, runner), tell)
 
 
-class _Tell:
+class Tell:
     """Writes progress for whoever started the program."""
 
     def __init__(self, *, quiet: bool) -> None:
