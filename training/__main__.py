@@ -13,6 +13,7 @@ import msgspec
 
 from skylift.errors import SkyliftError
 from training.data.command import configure as configure_data
+from training.shard.command import configure as configure_shard
 from training.trackers.command import configure as configure_track
 
 
@@ -43,6 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
             from training.trackers.command import run as send
 
             _answer(send(options))
+            return 0
+        if options.command == "shard":
+            from training.shard import command as sharding
+
+            _answer(sharding.run(options))
             return 0
         return _recipes(options)
     except SkyliftError as error:
@@ -158,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     boards.add_argument("--port", type=int, help="show them there, on this machine only, and bring them up to date")
     boards.add_argument("--json", action="store_true")
     configure_track(commands.add_parser("track", help="send runs to MLflow or Weights & Biases"))
+    configure_shard(commands.add_parser("shard", help="cut a model into parts that serve as a chain"))
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")
     recipes.add_argument("name", nargs="?", help="a bundled recipe")
     recipes.add_argument("--file", type=Path, help="a recipe file of yours")
