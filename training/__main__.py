@@ -13,6 +13,7 @@ import msgspec
 
 from skylift.errors import SkyliftError
 from training.data.command import configure as configure_data
+from training.explain.command import configure as configure_explain
 from training.shard.command import configure as configure_shard
 from training.trackers.command import configure as configure_track
 
@@ -35,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
             from training.data import command
 
             _answer(command.run(options))
+            return 0
+        if options.command == "explain":
+            from training.explain.command import run as explain
+
+            _answer(explain(options))
             return 0
         if options.command == "compare":
             return _compare(options)
@@ -156,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--work", required=True, metavar="URL", help="URL of the work bucket")
     comparing.add_argument("--html", type=Path, help="where to write them as a page with their curves")
     comparing.add_argument("--json", action="store_true")
+    configure_explain(commands.add_parser("explain", help="show why a model says what it says"))
     boards = commands.add_parser("tensorboard", help="write runs as TensorBoard reads them, and show them")
     boards.add_argument("runs", nargs="+", metavar="RUN", help="ids of runs")
     boards.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")

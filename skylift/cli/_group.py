@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Serving": {
         "models": "List, show, add and remove models.",
+        "explain": "Show why a model says what it says.",
         "deploy": "Let an endpoint answer with a model's version.",
         "rollback": "Let an endpoint answer with the version before.",
         "deployments": "List what an endpoint has been told to serve.",
