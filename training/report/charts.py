@@ -16,7 +16,7 @@ POINTS = 500
 
 @dataclass(frozen=True)
 class Series:
-    """A line: values by epoch from 1 on. NaN leaves a gap."""
+    """A line: values by epoch from 1 on, or by what the picture has across. NaN leaves a gap."""
 
     name: str
     values: Sequence[float]
@@ -43,19 +43,26 @@ class Axis:
         return [round(index * step, 12) for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def lines(title: str, series: Sequence[Series], *, marked: int | None = None) -> Markup:
-    """Values by epoch, with the epoch `marked` named as the best."""
-    epochs = max(len(each.values) for each in series)
+def lines(
+    title: str,
+    series: Sequence[Series],
+    *,
+    marked: int | None = None,
+    across: Sequence[int] | None = None,
+    label: str = "epoch",
+) -> Markup:
+    """Values by epoch, with the epoch `marked` named as the best; or by the whole numbers `across`, which rise."""
+    places = list(across) if across is not None else list(range(1, max(len(each.values) for each in series) + 1))
     finite = [value for each in series for value in each.values if math.isfinite(value)] or [0.0]
-    x = _padded(1, max(epochs, 2), LEFT, WIDTH - RIGHT, 0.0)
+    x = _padded(1, max(places[-1], 2), LEFT, WIDTH - RIGHT, 0.0)
     y = _padded(min(finite), max(finite), HEIGHT - BOTTOM, TOP)
-    whole = [tick for tick in x.ticks(min(8, max(epochs - 1, 1))) if tick == int(tick)]
-    parts = [_frame(x, y, whole, "epoch")]
+    whole = [tick for tick in x.ticks(min(8, max(places[-1] - 1, 1))) if tick == int(tick)]
+    parts = [_frame(x, y, whole, label)]
     if marked is not None:
         at = x.at(marked)
         parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
     for number, each in enumerate(series, 1):
-        parts.append(_line(each, x, y, number))
+        parts.append(_line(each, places, x, y, number, label))
     return _svg(title, parts)
 
 
@@ -76,13 +83,13 @@ def scatter(title: str, across: Sequence[float], up: Sequence[float], labels: tu
     return _svg(title, [_frame(x, y, x.ticks(), labels[0]), upward, same, *dots])
 
 
-def _line(series: Series, x: Axis, y: Axis, number: int) -> str:
-    points = [(epoch, value) for epoch, value in enumerate(series.values, 1) if math.isfinite(value)]
-    path = " ".join(f"{x.at(epoch):.1f},{y.at(value):.1f}" for epoch, value in points)
+def _line(series: Series, places: Sequence[int], x: Axis, y: Axis, number: int, label: str) -> str:
+    points = [(place, value) for place, value in zip(places, series.values, strict=False) if math.isfinite(value)]
+    path = " ".join(f"{x.at(place):.1f},{y.at(value):.1f}" for place, value in points)
     dots = "".join(
-        f'<circle class="s{number}" cx="{x.at(epoch):.1f}" cy="{y.at(value):.1f}" r="{3 if len(points) <= 40 else 1.5}">'
-        f"<title>{escape(series.name)}, epoch {epoch}: {_short(value)}</title></circle>"
-        for epoch, value in points
+        f'<circle class="s{number}" cx="{x.at(place):.1f}" cy="{y.at(value):.1f}" r="{3 if len(points) <= 40 else 1.5}">'
+        f"<title>{escape(series.name)}, {escape(label)} {place}: {_short(value)}</title></circle>"
+        for place, value in points
     )
     return f'<polyline class="s{number}" points="{path}"/>{dots}'
 
