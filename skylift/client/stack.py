@@ -15,7 +15,7 @@ from skylift.stack.project import Project
 if TYPE_CHECKING:
     from skylift.artifacts.records import Deployment, ModelRef, RunSummary
     from skylift.client.prediction import Prediction
-    from skylift.client.training import Run
+    from skylift.client.training import Request, Run
     from skylift.engine import Engine, OnBuild, Tool
     from skylift.stack.outputs import EndpointOutput, Outputs
     from skylift.stack.settings import Settings
@@ -121,6 +121,7 @@ class Stack:
         workers: int = 1,
         strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto",
         ps: int = 0,
+        if_changed: bool = False,
         wait: bool = True,
     ) -> Run:
         """Train a recipe and, unless `wait` is false, wait for the model.
@@ -134,6 +135,8 @@ class Stack:
             workers: processes that learn together; see docs/training.md.
             strategy: how the work is shared out among devices and workers.
             ps: processes beside them that hold the parameters; the workers then do not wait for each other.
+            if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
+                that is at work: the run returned is then that one. `skylift.client.unchanged.compare` says what is different.
 
         Raises:
             NotFoundError: no such recipe, or no value is kept for a secret.
@@ -156,10 +159,18 @@ class Stack:
             strategy=strategy,
             ps=ps,
         )
-        run = training.start(self, asked)
+        run = self._same(asked) if if_changed else None
+        run = run or training.start(self, asked)
         if wait:
             run.wait()
         return run
+
+    def _same(self, asked: Request) -> Run | None:
+        """The run that has learned, or is learning, just that."""
+        from skylift.client import unchanged
+
+        found = unchanged.compare(self, asked)
+        return self.run(found.run) if found.is_same and found.run is not None else None
 
     def resume(self, run: str, *, wait: bool = True) -> Run:
         """Go on with a run from its last checkpoint: under its id if it never ended, else as a new run that names it.

@@ -22,6 +22,7 @@ from skylift.client import data, unchanged
 from skylift.client.training import Request
 from skylift.errors import ConflictError, InputError, NotFoundError
 from skylift.launch import recipes
+from skylift.launch.local import LocalLauncher
 from tests.client.conftest import StackBench
 
 Call = Callable[..., tuple[int, str, str]]
@@ -221,6 +222,16 @@ class TestIfChanged:
         assert found.is_same and found.run == at_work and "is at work on the same" in found.sentence()
         other = unchanged.compare(stack, Request("tabular", data="flowers"))
         assert not other.is_same and other.run == succeeded
+
+    def test_from_python_the_run_that_learned_it_comes_back(
+        self, stack: Stack, succeeded: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert stack.train("tabular", data="flowers", if_changed=True).id == succeeded
+        assert list(stack.keep.folders(layout.RUNS)) == [succeeded]
+        begun: list[str] = []
+        monkeypatch.setattr(LocalLauncher, "start", lambda self, project, spec, secrets: begun.append(spec.id))
+        other = stack.train("tabular", data="flowers", seed=3, if_changed=True, wait=False)
+        assert begun == [other.id] != [succeeded]
 
     def test_a_model_without_a_run_is_trained(self, stack: Stack) -> None:
         found = unchanged.compare(stack, Request("tabular", model="other"))
