@@ -1,8 +1,8 @@
 """The parts of a model, run one behind another in this process.
 
-    with tempfile.TemporaryDirectory() as scratch:
-        chain = open_chain(open_store("file:///…/keep"), "digits-in3", Path(scratch))
-        chain.run({"image": images})["probabilities"]
+with tempfile.TemporaryDirectory() as scratch:
+    chain = open_chain(open_store("file:///…/keep"), "digits-in3", Path(scratch))
+    chain.run({"image": images})["probabilities"]
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def open_folder(folder: Path, form: Form = "onnx") -> Chain:
     """
     whole = folder / layout.MANIFEST
     if not whole.is_file():
-        raise NotFoundError(f"there is no {whole}", hint="write parts there: `skylift shard MODEL --parts 2 --out FOLDER`")
+        raise NotFoundError(
+            f"there is no {whole}", hint="write parts there: `skylift shard MODEL --parts 2 --out FOLDER`"
+        )
     manifest = decode(whole.read_bytes(), ModelManifest, str(whole))
     parts = sorted(folder.glob(f"part*/{layout.MANIFEST}"), key=lambda path: int(path.parent.name.removeprefix("part")))
     found = [(path.parent, decode(path.read_bytes(), ModelManifest, str(path))) for path in parts]

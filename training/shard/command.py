@@ -33,7 +33,9 @@ def run(options: argparse.Namespace) -> str:
     from training.shard.cuts import Wish
     from training.shard.sharding import Order, shard
 
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that one function has many copies: each part is one
+    logging.getLogger("tensorflow").setLevel(
+        logging.ERROR
+    )  # it warns that one function has many copies: each part is one
     wish = Wish(options.parts, options.objective, options.bandwidth)
     order = Order(options.model, wish, options.by, options.name, options.out)
     with contextlib.redirect_stdout(sys.stderr):  # what TensorFlow and the converter say is no part of the answer

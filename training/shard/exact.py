@@ -36,9 +36,7 @@ def check_chain(chain: Chain, form: str, rows: Named, references: dict[str, Name
     return found
 
 
-def _compare(
-    form: str, against: str, given: tuple[Named, Named], wanted: Named, other: float | None
-) -> ChainParity:
+def _compare(form: str, against: str, given: tuple[Named, Named], wanted: Named, other: float | None) -> ChainParity:
     worst, allowed_then = 0.0, tolerance_for(next(iter(wanted.values()))) if other is None else other
     for name, expected in wanted.items():
         allowed = (tolerance_for(expected) if other is None else other) * _scale(expected)

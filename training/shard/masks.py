@@ -13,7 +13,7 @@ def mask_layers() -> tuple[Any, Any]:
     from keras import ops
 
     @keras.saving.register_keras_serializable("skylift")
-    class TakeMask(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    class TakeMask(keras.layers.Layer):  # type: ignore[misc]
         """The mask beside a tensor."""
 
         def __init__(self, **options: Any) -> None:
@@ -27,7 +27,7 @@ def mask_layers() -> tuple[Any, Any]:
             return None
 
     @keras.saving.register_keras_serializable("skylift")
-    class PutMask(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    class PutMask(keras.layers.Layer):  # type: ignore[misc]
         """A tensor, with its mask beside it again."""
 
         def __init__(self, **options: Any) -> None:

@@ -83,9 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
 
 
-def efficiency(
-    runtime: str, rows: int, whole_ms: float, parts_ms: list[float], transfer_ms: list[float]
-) -> Efficiency:
+def efficiency(runtime: str, rows: int, whole_ms: float, parts_ms: list[float], transfer_ms: list[float]) -> Efficiency:
     """The pace that the slowest stage sets.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Parts as files: every form of each, compared, with the manifest that serving reads; then the chain of each form, compared as a whole."""
+"""Parts as files: each form of each part compared, then the chain of each form, with the manifests that serving reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from skylift.artifacts.records import ModelManifest, Part as PartOf, TaskInfo, now
+from skylift.artifacts.records import ModelManifest, TaskInfo, now
+from skylift.artifacts.records import Part as PartOf
 from training.export.compare import ExportError, Named
 from training.export.formats import Exported, add_keras, export_function
 from training.published import Published
@@ -46,7 +47,9 @@ def write_part(opened: Published, part: Part, known: Named, folder: Path) -> Exp
     return exported
 
 
-def manifest_of(opened: Published, part: Part, exported: Exported, name: str, place: tuple[int, int], by: str) -> ModelManifest:
+def manifest_of(
+    opened: Published, part: Part, exported: Exported, name: str, place: tuple[int, int], by: str
+) -> ModelManifest:
     """What is to be known of a part. Its ends keep the meaning that the model has there: images go in, labels come out."""
     index, count = place
     task = opened.manifest.task
@@ -54,9 +57,7 @@ def manifest_of(opened: Published, part: Part, exported: Exported, name: str, pl
         task = TaskInfo()
     if index == 1:
         own = opened.manifest.task
-        task = TaskInfo(
-            input_kind=own.input_kind, input_names=own.input_names, dark_background=own.dark_background
-        )
+        task = TaskInfo(input_kind=own.input_kind, input_names=own.input_names, dark_background=own.dark_background)
     elif index == count:
         task = msgspec.structs.replace(task, input_kind="tensor", input_names=[], dark_background=None)
     return ModelManifest(
@@ -74,7 +75,9 @@ def manifest_of(opened: Published, part: Part, exported: Exported, name: str, pl
     )
 
 
-def check_chains(opened: Published, whole: Whole, written: Written, notes: list[str]) -> tuple[list[ChainParity], Written]:
+def check_chains(
+    opened: Published, whole: Whole, written: Written, notes: list[str]
+) -> tuple[list[ChainParity], Written]:
     """Compare the chain of each form with the uncut model; the parities, and the parts with the forms that hold.
 
     Raises:
