@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Serving": {
         "models": "List, show, add and remove models.",
+        "shard": "Cut a model into parts that serve as a chain.",
         "explain": "Show why a model says what it says.",
         "deploy": "Let an endpoint answer with a model's version.",
         "rollback": "Let an endpoint answer with the version before.",
