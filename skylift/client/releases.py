@@ -170,7 +170,7 @@ def _answering(stack: Stack, endpoint: str, pointed: records.Deployment | None) 
 
 def _verify(stack: Stack, wanted: records.ModelRef, progress: Bytes | None) -> None:
     try:
-        models.verify(stack.keep, wanted, progress=progress)
+        manifest = models.verify(stack.keep, wanted, progress=progress)
     except UnreachableError:
         raise
     except (InputError, NotFoundError) as error:
@@ -180,6 +180,13 @@ def _verify(stack: Stack, wanted: records.ModelRef, progress: Bytes | None) -> N
             hint=error.hint if isinstance(error, RecordError) and error.hint else again,
             details={"model": wanted.name, "version": wanted.version, **error.details},
         ) from error
+    if manifest.chain:
+        parts = ", ".join(f"{part.name}:{part.version}" for part in manifest.chain)
+        raise DeployError(
+            f"{wanted.name}:{wanted.version} is a chain of {len(manifest.chain)} parts, which no single endpoint can serve",
+            hint=f"deploy each part to an endpoint of its own: {parts}",
+            details={"model": wanted.name, "version": wanted.version, "parts": parts},
+        )
 
 
 def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: float, notice: Notice) -> None:
