@@ -59,6 +59,12 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     outputs: list[TensorSpec]
 
 
+class OtherSignature(Signature, frozen=True, kw_only=True):
+    """What a further signature of the SavedModel takes and gives, and how near it is to what computes the same in Python."""
+
+    parity: Parity
+
+
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the outputs mean, so that `predict` can decode them.
 
@@ -118,6 +124,8 @@ class RunSpec(Record, frozen=True, kw_only=True):
     resources: dict[str, Any] = {}
     formats: list[FormatName] = msgspec.field(default_factory=lambda: ["saved_model", "onnx", "keras"])
     """The forms that the model is stored in. SavedModel always is: the others are made from it."""
+    explain: bool = False
+    """Whether the SavedModel gets a second signature, `explain`, which says what its predictions go by."""
     workers: int = 1
     """Processes that learn together, each on a machine of its own where the target has machines."""
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
@@ -272,6 +280,8 @@ class ModelManifest(Record, frozen=True, kw_only=True):
     dataset: str | None = None
     hyperparameters: dict[str, Any] = {}
     signature: Signature
+    signatures: dict[str, OtherSignature] = {}
+    """What the SavedModel answers beside `serving_default`, by name: `explain` (training/explain/signature.py)."""
     task: TaskInfo = TaskInfo()
     metrics: dict[str, float] = {}
     formats: dict[FormatName, Format]

@@ -285,6 +285,6 @@ class TestExport:
         monkeypatch.setattr(formats, "_write_onnx", off_by(formats._write_onnx, 0.01))
         exported = export_all(tf, model_for(keras, VALUES), VALUES, split(VALUES), tmp_path / "model")
         assert "differs from the model by 0.01 on 70 rows" in exported.notes[0]
-        monkeypatch.setattr(formats, "_write_saved_model", off_by(formats._write_saved_model, math.nan))
+        monkeypatch.setattr(formats, "write_saved_model", off_by(formats.write_saved_model, math.nan))
         with pytest.raises(ExportError, match="saved_model differs"):
             export_all(tf, model_for(keras, VALUES), VALUES, split(VALUES), tmp_path / "model")

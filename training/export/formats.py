@@ -76,7 +76,7 @@ def export_function(tf: Any, model: Any, serve: Any, rows: Named, expected: Name
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    saved = _write_saved_model(tf, model, serve, folder / SAVED_MODEL)
+    saved = write_saved_model(tf, model, serve, folder / SAVED_MODEL)
     formats: dict[FormatName, Format] = {"saved_model": checked(SAVED_MODEL, saved, rows, expected)}
     exported = Exported(formats, [], [None, *next(iter(expected.values())).shape[1:]])
     add_onnx(tf, serve, rows, expected, folder, exported)
@@ -125,13 +125,16 @@ def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:
     return Format(path=path, parity=compare(path, run, rows, expected))
 
 
-def _write_saved_model(tf: Any, model: Any, serve: Any, folder: Path) -> Runner:
+def write_saved_model(
+    tf: Any, model: Any, serve: Any, folder: Path, more: dict[str, Any] | None = None
+) -> Runner:
+    """Write `serve` as the usual signature and `more` functions by the names of theirs; what calls the usual one, loaded again."""
     module = tf.Module()
     module.model = model
     # Keras does not show TensorFlow the states of its random layers, which the function holds although it never uses them.
     module.states = [variable.value for variable in model.variables]
     module.serve = serve
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve, **(more or {})})
     return saved_model_runner(tf, folder)
 
 
