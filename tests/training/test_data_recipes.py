@@ -144,6 +144,14 @@ class TestSeries:
         assert "--task regression --ignore" in caught.value.hint
 
 
+def test_images_of_another_size_say_how_to_get_the_right_one(prepare: Prepare) -> None:
+    folder = prepare("sklearn:digits")[1]
+    with pytest.raises(RecipeError) as caught:
+        loaded("mnist", folder)
+    assert "has rows of shape [8, 8, 1], the task says [28, 28, 1]" in caught.value.message
+    assert "--image-size" in caught.value.hint and "image (tensor 8×8×1)" in caught.value.hint
+
+
 @pytest.mark.slow
 def test_a_run_learns_the_labels_of_a_csv_and_publishes_them(bench: Any, tmp_path: Path) -> None:
     order = Order("names", str(names(tmp_path / "names.csv")), bench.keep.url, Asked(target="language"))

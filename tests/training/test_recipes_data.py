@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from skylift.artifacts.texts import row_of, text_of
+from skylift.errors import RecipeError
 from training.loop.checks import check_data, check_task
 from training.recipes import resnet, sequence, tabular, text
 from training.recipes.loading import BUNDLED, bundled
@@ -134,6 +135,49 @@ class TestText:
         lines = ["language,text", *(f"{code},{word}" for code, word in words)]
         (tmp_path / "texts.csv").write_text("\n".join(lines), encoding="utf-8")
         assert loaded("text", tmp_path).facts["texts kept"] == 20
+
+
+class TestFilesOfOnesOwn:
+    """A folder with the file that a recipe asks for."""
+
+    @pytest.mark.parametrize(
+        ("name", "file", "text", "said"),
+        [
+            ("tabular", "breast_cancer.csv", None, "the dataset has no file breast_cancer.csv"),
+            ("tabular", "breast_cancer.csv", "top\n" + ",".join(["1"] * 30 + ["x"]), "could not convert string 'x'"),
+            ("tabular", "breast_cancer.csv", "top\n1,2,3", "its rows have 3 numbers; the recipe takes rows of 31"),
+            ("resnet", "digits.csv.gz", "no gzip", "digits.csv.gz is damaged or no table of that form"),
+            ("mnist", "mnist_5k.csv.gz", None, "the dataset has no file mnist_5k.csv.gz"),
+            ("sequence", "sunspots.csv", "year,count\n1700,5\n1701,many", "sunspots.csv, row 2: 'many' is no number"),
+            ("sequence", "sunspots.csv", "year,count\n1700", "sunspots.csv, row 1: there is no cell 2"),
+            ("text", "texts.csv", b"language,text\nde,Stra\xdfe", "texts.csv is damaged or no table"),
+        ],
+    )
+    def test_what_is_wrong_is_named_with_the_fix(
+        self, tmp_path: Path, name: str, file: str, text: str | bytes | None, said: str
+    ) -> None:
+        if text is not None:
+            (tmp_path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(RecipeError) as caught:
+            loaded(name, tmp_path)
+        assert said in caught.value.message and "skylift data add" in caught.value.hint
+
+    @pytest.mark.filterwarnings("ignore:.*input contained no data")
+    def test_a_file_without_rows(self, tmp_path: Path) -> None:
+        (tmp_path / "breast_cancer.csv").write_text("top\n")
+        with pytest.raises(RecipeError, match="it has no rows"):
+            loaded("tabular", tmp_path)
+
+    def test_rows_that_are_all_dropped_leave_empty_splits(self, tmp_path: Path) -> None:
+        (tmp_path / "breast_cancer.csv").write_text("top\n" + ",".join(["nan"] * 31))
+        with pytest.raises(RecipeError, match="the train split is empty"):
+            loaded("tabular", tmp_path)
+
+    def test_one_class_is_nothing_to_learn(self, tmp_path: Path) -> None:
+        lines = ["top", *(",".join([f"{row}.5"] * 30 + ["0"]) for row in range(80))]
+        (tmp_path / "breast_cancer.csv").write_text("\n".join(lines))
+        with pytest.raises(RecipeError, match="one class only: every row is 'malignant'"):
+            loaded("tabular", tmp_path)
 
 
 class TestResnet:

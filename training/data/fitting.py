@@ -16,6 +16,7 @@ from training.contract import Array, Data, Split, Task
 from training.data.format import ColumnInfo, Description
 from training.data.reading import describe, is_prepared, read
 
+_RESHAPE = "add the dataset with such inputs and labels (--image-size, --text-bytes, --type, --ignore), or train another recipe on it"
 LABELLED = ("classification", "binary")
 GAP = 1.5
 """Between two values of a series nothing is missing while their distance is below this many usual ones."""
@@ -75,9 +76,10 @@ def named(recipe: str, ref: str | None, source: Path | None) -> Iterator[None]:
             raise
         name, _, digest = ref.partition("@")
         message = error.message.removeprefix(f"recipe {recipe!r}: ")
+        hint = _RESHAPE if error.details.get("where") == "load" and "problems" in error.details else error.hint
         raise RecipeError(
             f"recipe {recipe!r} on dataset {name}@{digest[:12]}: {message}",
-            hint=f"{error.hint}; {_contents(describe(source))}",
+            hint=f"{hint}; {_contents(describe(source))}",
             details=error.details | {"recipe": recipe, "dataset": ref},
         ) from None
 
@@ -117,7 +119,9 @@ def _ignored(known: Description, chosen: Sequence[ColumnInfo]) -> str:
 
 
 def _contents(known: Description) -> str:
-    columns = [f"{column.name} ({column.kind})" for column in known.columns]
+    columns = [
+        f"{each.name} ({' '.join([each.kind, '×'.join(map(str, each.shape))]).strip()})" for each in known.columns
+    ]
     shown = ", ".join(columns[:12]) + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")
     return f"the dataset has {shown} and the target {known.target.name} ({known.target.task})"
 

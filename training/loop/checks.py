@@ -46,6 +46,11 @@ def check_data(recipe: str, data: Data, task: Task) -> None:
             wrong.append(f"the {name} split is empty")
             continue
         wrong += [f"{name}: {problem}" for problem in (*_input_problems(split, task), *_target_problems(split, task))]
+    if not wrong and task.kind != "regression":
+        found = np.unique(data.train.y)
+        if len(found) == 1:
+            label = task.labels[int(found[0])]
+            wrong.append(f"train: one class only: every row is {label!r}; there is nothing to tell apart")
     _raise(recipe, "load", wrong)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from training.contract import Array, Data, Input, Split, Task, setting
 from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
+from training.recipes.tables import table_of
 
 CLASSES = 10
 SIDE = 28
@@ -54,7 +55,7 @@ def load(hp: Hyperparameters, source: Path | None) -> Data:
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / "mnist_5k.csv.gz"
-    table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
+    table = table_of(path, SIDE * SIDE + 1).astype(np.float32)
     pixels, digits, dropped = clean(table)
     parts = stratified(digits, hp.validation_share, hp.test_share, hp.split_seed)
     images = pixels.reshape(-1, SIDE, SIDE, 1)

@@ -8,6 +8,7 @@ enlarges the images a little; serving takes raw pixels and does nothing of that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from training.contract import Array, Data, Input, Split, Task, setting
 from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
+from training.recipes.tables import table_of
 
 FILE = "digits.csv.gz"
 CLASSES = 10
@@ -63,7 +65,7 @@ def load(hp: Hyperparameters, source: Path | None) -> Data:
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels)
     path = _bundled() if source is None else source / FILE
-    table = np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2)
+    table = table_of(path, SIDE * SIDE + 1).astype(np.float32)
     images, digits, dropped = clean(table)
     parts = stratified(digits, hp.validation_share, hp.test_share, hp.split_seed)
     facts = {"source": path.name, "rows read": len(table), **dropped, "rows kept": len(digits)}
@@ -114,6 +116,4 @@ def clean(table: Array) -> tuple[Array, Array, dict[str, int]]:
 
 
 def _bundled() -> Path:
-    from importlib.resources import files
-
     return Path(str(files("sklearn.datasets") / "data" / FILE))

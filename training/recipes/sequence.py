@@ -18,7 +18,7 @@ import numpy as np
 from training.contract import Array, Data, Input, Split, Task, setting
 from training.data.fitting import read_series
 from training.data.reading import is_prepared
-from training.recipes.tables import rows_of
+from training.recipes.tables import column_of
 
 FILE = "sunspots.csv"
 
@@ -93,7 +93,7 @@ def windows(counts: Array, length: int) -> tuple[Split, int]:
 
 def _file(source: Path | None) -> tuple[list[Array], dict[str, Any]]:
     path = _bundled() if source is None else source / FILE
-    counts = np.array([float(row[1] or "nan") for row in rows_of(path)], dtype=np.float32)
+    counts = column_of(path, 1)
     return [np.where(counts < 0, np.nan, counts)], {"source": path.name, "years read": len(counts)}
 
 

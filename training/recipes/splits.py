@@ -10,7 +10,8 @@ from training.contract import Array
 def stratified(classes: Array, validation_share: float, test_share: float, seed: int) -> tuple[Array, Array, Array]:
     """Row numbers of train, validation and test, each with the same share of every class; the same for the same seed."""
     order = np.random.default_rng(seed)
-    train, validation, test = [], [], []
+    none = np.empty(0, np.int64)
+    train, validation, test = [none], [none], [none]
     for one in np.unique(classes):
         rows = order.permutation(np.flatnonzero(classes == one))
         tested = round(len(rows) * test_share)

@@ -7,7 +7,6 @@ each column, taken from the training split alone, are the model's first layer. G
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from training.contract import Array, Data, Input, Split, Task, setting
 from training.data.reading import is_prepared, read
 from training.recipes.splits import stratified
+from training.recipes.tables import table_of
 
 FILE = "breast_cancer.csv"
 COLUMNS: tuple[str, ...] = tuple(
@@ -62,8 +62,7 @@ def load(hp: Hyperparameters, source: Path | None) -> Data:
     if source is not None and is_prepared(source):
         return read(source, labels=task(hp).labels, columns=COLUMNS)
     path = _bundled() if source is None else source / FILE
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = np.array(list(csv.reader(file))[1:], dtype=np.float64)
+    table = table_of(path, len(COLUMNS) + 1, header=True)
     measures, malignant, dropped = clean(table)
     parts = stratified(malignant, hp.validation_share, hp.test_share, hp.split_seed)
     facts = {"source": path.name, "rows read": len(table), **dropped, "rows kept": len(malignant)}
