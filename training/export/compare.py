@@ -26,8 +26,11 @@ class ExportError(RunFailedError):
     kind = "export"
 
 
-def compare(name: str, run: Runner, rows: Named, expected: Named) -> Parity:
+def compare(name: str, run: Runner, rows: Named, expected: Named, least: float = 0.0) -> Parity:
     """Compare all rows at once, and one row alone: a form with a fixed batch fails the second.
+
+    Args:
+        least: a tolerance above the usual one, for forms that round: absolute up to outputs of size 1 and relative beyond.
 
     Raises:
         ExportError: other outputs, other shapes or types, or other numbers.
@@ -37,7 +40,7 @@ def compare(name: str, run: Runner, rows: Named, expected: Named) -> Parity:
         raise ExportError(f"{name} has the outputs {', '.join(whole)}, not {', '.join(expected)}")
     difference, tolerance = 0.0, TOLERANCE
     for output, wanted in expected.items():
-        found, allowed = _difference(name, output, whole[output], alone[output], wanted), _tolerance(wanted)
+        found, allowed = _difference(name, output, whole[output], alone[output], wanted), _tolerance(wanted, least)
         if not found <= allowed:  # NaN is no match either
             raise ExportError(
                 f"{name} differs from the model by {found:.2g} on {len(wanted)} rows"
@@ -70,10 +73,10 @@ def _distance(found: Array, wanted: Array) -> float:
     return float(np.abs(ours[~same] - theirs[~same]).max(initial=0.0))
 
 
-def _tolerance(wanted: Array) -> float:
+def _tolerance(wanted: Array, least: float) -> float:
     """Numbers that are no floating-point numbers have no reason to differ."""
     if not is_float(wanted):
         return 0.0
     size = np.abs(wanted.astype(np.float64))
     scale = max(1.0, float(size[np.isfinite(size)].max(initial=0.0)))
-    return (TOLERANCE if wanted.dtype.itemsize > 2 else HALF_TOLERANCE) * scale
+    return max(least, TOLERANCE if wanted.dtype.itemsize > 2 else HALF_TOLERANCE) * scale

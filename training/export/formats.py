@@ -6,16 +6,19 @@ import contextlib
 import io
 import logging
 import shutil
+import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
-from skylift.artifacts.records import Format
+from skylift.artifacts.records import Format, FormatName
 from training.contract import Split, Task
+from training.export import tflite
+from training.export.causes import explained
 from training.export.compare import ExportError, Named, Runner, compare
 from training.export.running import (
     SIGNATURE,
@@ -33,8 +36,18 @@ OPSET = 18
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
 KERAS = "model.keras"
+H5 = "model.h5"
+TFLITE = "model.tflite"
 
-FormatName = Literal["saved_model", "onnx", "keras", "tflite"]
+FORMATS: tuple[FormatName, ...] = get_args(FormatName)
+SPOKEN: dict[FormatName, str] = {
+    "saved_model": "SavedModel",
+    "onnx": "ONNX",
+    "keras": "Keras",
+    "h5": ".h5",
+    "tflite": "TFLite",
+}
+DEFAULT: tuple[FormatName, ...] = ("saved_model", "onnx", "keras")
 
 
 @dataclass(frozen=True)
@@ -45,26 +58,91 @@ class Exported:
     notes: list[str]
     output_shape: list[int | None]
     """Of the first output."""
+    failed: dict[str, ExportError] = field(default_factory=dict)
+    """The dropped forms, by the name that people know."""
 
 
-def export_all(tf: Any, model: Any, task: Task, test: Split, folder: Path) -> Exported:
-    """Write SavedModel, ONNX and .keras below `folder`, compared on rows of the test split.
+def export_all(
+    tf: Any, model: Any, task: Task, test: Split, folder: Path, wanted: Sequence[FormatName] = DEFAULT
+) -> Exported:
+    """Write SavedModel, from which others are made, and the `wanted` forms below `folder`, compared on rows of the test split.
 
     Raises:
         ExportError: the SavedModel fails or differs. Another form that does is dropped with a note.
     """
-    rows = _named(inputs_of(test, task.inputs, np.arange(min(test.rows, ROWS))), task)
+    rows = rows_of(task, test)
     serve = serving_function(tf, model, task)
     expected = function_runner(tf, serve)(rows)
-    exported = export_function(tf, model, serve, rows, expected, folder)
-    add_keras(
-        model, lambda read: function_runner(tf, serving_function(tf, read, task)), rows, expected, folder, exported
-    )
+    exported = export_function(tf, model, serve, rows, expected, folder, wanted)
+
+    def runner(read: Any) -> Runner:
+        return function_runner(tf, serving_function(tf, read, task))
+
+    if "keras" in wanted:
+        add_keras(model, runner, rows, expected, folder, exported)
+    if "h5" in wanted:
+        with _or_dropped(".h5", folder / H5, exported, "the .keras form holds the same"):
+            exported.formats["h5"] = write_h5(model, runner, rows, expected, folder)
+    if "tflite" in wanted:
+        with _or_dropped("TFLite", folder / TFLITE, exported, "the model is served from another form"):
+            exported.formats["tflite"] = write_tflite(tf, rows, expected, folder)
     return exported
 
 
-def export_function(tf: Any, model: Any, serve: Any, rows: Named, expected: Named, folder: Path) -> Exported:
-    """Write SavedModel and ONNX below `folder`.
+def refuse_impossible(tf: Any, model: Any, task: Task, test: Split, wanted: Sequence[FormatName]) -> None:
+    """Try the forms that somebody asked for on a model that has not learned yet, so that nobody trains for what cannot be.
+
+    Nothing is tried where the usual forms are wanted: of these, one that fails is dropped with a note.
+
+    Raises:
+        ExportError: the first form that fails, why, and how to build the model for it.
+    """
+    if set(wanted) <= set(DEFAULT) or model.dtype_policy.name != "float32":
+        return
+    with tempfile.TemporaryDirectory(prefix="skylift-forms-") as scratch:
+        exported = export_all(tf, model, task, test, Path(scratch) / "model", wanted)
+    for form, why in exported.failed.items():
+        raise ExportError(f"the model cannot be stored as {form}: {why.message}", hint=why.hint)
+
+
+def rows_of(task: Task, test: Split, most: int = ROWS) -> Named:
+    """The first rows of a split, raw, by the names of the inputs."""
+    return _named(inputs_of(test, task.inputs, np.arange(min(test.rows, most))), task)
+
+
+def write_h5(model: Any, runner: Callable[[Any], Runner], rows: Named, expected: Named, folder: Path) -> Format:
+    """Write Keras' older form.
+
+    Raises:
+        ExportError: it cannot be read again without code, or differs.
+    """
+    import keras
+
+    model.save(folder / H5)
+    return checked(H5, runner(load_keras(keras, folder / H5)), rows, expected)
+
+
+def write_tflite(tf: Any, rows: Named, expected: Named, folder: Path) -> Format:
+    """Convert the SavedModel in `folder`.
+
+    Raises:
+        ExportError: what LiteRT computes differs.
+        Exception: of the converter, which `causes.explained` knows.
+    """
+    (folder / TFLITE).write_bytes(tflite.convert(tf, folder / SAVED_MODEL))
+    return checked(TFLITE, tflite.runner(folder / TFLITE), rows, expected)
+
+
+def export_function(
+    tf: Any,
+    model: Any,
+    serve: Any,
+    rows: Named,
+    expected: Named,
+    folder: Path,
+    wanted: Sequence[FormatName] = DEFAULT,
+) -> Exported:
+    """Write SavedModel and, where it is wanted, ONNX below `folder`.
 
     Args:
         model: what holds the variables.
@@ -79,7 +157,8 @@ def export_function(tf: Any, model: Any, serve: Any, rows: Named, expected: Name
     saved = write_saved_model(tf, model, serve, folder / SAVED_MODEL)
     formats: dict[FormatName, Format] = {"saved_model": checked(SAVED_MODEL, saved, rows, expected)}
     exported = Exported(formats, [], [None, *next(iter(expected.values())).shape[1:]])
-    add_onnx(tf, serve, rows, expected, folder, exported)
+    if "onnx" in wanted:
+        add_onnx(tf, serve, rows, expected, folder, exported)
     return exported
 
 
@@ -117,7 +196,8 @@ def _or_dropped(form: str, path: Path, exported: Exported, instead: str) -> Iter
         if not isinstance(error, ExportError):
             traceback.print_exc()
         path.unlink(missing_ok=True)
-        exported.notes.append(f"no {form} form: {error}; {instead}")
+        why = exported.failed[form] = explained(form, error)
+        exported.notes.append(f"no {form} form: {why.message}; {instead}" + (f" ({why.hint})" if why.hint else ""))
 
 
 def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:
@@ -125,9 +205,7 @@ def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:
     return Format(path=path, parity=compare(path, run, rows, expected))
 
 
-def write_saved_model(
-    tf: Any, model: Any, serve: Any, folder: Path, more: dict[str, Any] | None = None
-) -> Runner:
+def write_saved_model(tf: Any, model: Any, serve: Any, folder: Path, more: dict[str, Any] | None = None) -> Runner:
     """Write `serve` as the usual signature and `more` functions by the names of theirs; what calls the usual one, loaded again."""
     module = tf.Module()
     module.model = model
