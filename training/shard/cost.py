@@ -28,29 +28,34 @@ Call = Callable[[], Any]
 def measure(tf: Any, graph: Graph, rows: Named, signature: Signature) -> tuple[list[Layer], Named]:
     """Every step measured, and what the steps give for `rows` one behind another, by the names of the signature."""
     parts = cut_up(graph, range(1, len(graph.steps) + 1), signature)
-    values = dict(zip(graph.inputs, (rows[name] for name in graph.inputs), strict=True))
+    values = {name: rows[name] for name in graph.inputs}
+    batches = {size: {name: repeated(each, size) for name, each in values.items()} for size in BATCHES}
     calls: dict[int, list[Call]] = {size: [] for size in BATCHES}
     for part in parts:
         serve = part.serving(tf)
-        taken = {spec.name: values[spec.name] for spec in part.signature.inputs}
-        for size in BATCHES:
-            calls[size].append(prepared(tf, serve, taken, size))
-        given = serve(*(tf.constant(taken[spec.name]) for spec in serve.input_signature))
-        values.update({_value_of(graph, signature, name): each.numpy() for name, each in given.items()})
+        for size, batch in batches.items():
+            calls[size].append(prepared(tf, serve, batch))
+        for known in (values, *batches.values()):
+            given = serve(*_tensors(tf, serve, known))
+            known.update({_value_of(graph, signature, name): each.numpy() for name, each in given.items()})
     times = {size: timed(calls[size], nothing(tf)) for size in BATCHES}
     layers = [_layer(graph, number, part, values, times) for number, part in enumerate(parts)]
     names = (spec.name for spec in signature.outputs)
     return layers, dict(zip(names, (values[name] for name in graph.outputs), strict=True))
 
 
-def prepared(tf: Any, serve: Any, rows: Named, size: int) -> Call:
-    """A call with `size` rows, traced and ready to be timed. Rows are repeated where there are fewer."""
-    tensors = [tf.constant(repeated(rows[spec.name], size)) for spec in serve.input_signature]
-    function = serve.get_concrete_function()
+def prepared(tf: Any, serve: Any, rows: Named) -> Call:
+    """A call with these rows, traced and ready to be timed."""
+    function, tensors = serve.get_concrete_function(), _tensors(tf, serve, rows)
     return lambda: function(*tensors)
 
 
+def _tensors(tf: Any, serve: Any, rows: Named) -> list[Any]:
+    return [tf.constant(rows[spec.name]) for spec in serve.input_signature]
+
+
 def repeated(array: Array, size: int) -> Array:
+    """So many rows, from the first on again where there are fewer."""
     return np.take(array, np.arange(size) % len(array), axis=0)
 
 

@@ -41,10 +41,11 @@ def measure_pace(
     moved = [0.0] + [wish.transfer_ms(_bytes_in(part, known)) for part in parts[1:]]
     serves = [whole.serve, *(part.serving(tf) for part in parts)]
     takes = [whole.rows, *({spec.name: known[spec.name] for spec in part.signature.inputs} for part in parts)]
-    own = {
-        size: timed([prepared(tf, serve, rows, size) for serve, rows in zip(serves, takes, strict=True)], nothing(tf))
-        for size in BATCHES
-    }
+    own = {}
+    for size in BATCHES:
+        batches = [{name: repeated(array, size) for name, array in rows.items()} for rows in takes]
+        calls = [prepared(tf, serve, batch) for serve, batch in zip(serves, batches, strict=True)]
+        own[size] = timed(calls, nothing(tf))
     found = [_pace("tensorflow", own[wish.rows], moved, wish.rows)]
     onnx = opened.manifest.formats.get("onnx")
     files = [folder / manifest.formats["onnx"].path for folder, manifest in written if "onnx" in manifest.formats]
