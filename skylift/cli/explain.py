@@ -124,15 +124,24 @@ def _parts(parts: list[dict[str, Any]], top: int) -> None:
         shown = [part for part in parts if part in shown]
     most = max(abs(part["share"]) for part in shown) or 1.0
     extra = [name for name in shown[0] if name not in ("name", "share", "value", "spread", "characters")]
+    has_signs = any(part["share"] < 0 for part in shown)
     _render.table(
-        ["part", ">value", ">share", *(f">{name}" for name in extra), "against | for"],
+        [
+            "part",
+            ">value",
+            ">share",
+            ">±",
+            *(f">{name}" for name in extra),
+            f"{'against':>{_BAR}} | for" if has_signs else "",
+        ],
         [
             (
                 part["name"],
                 "" if part["value"] is None else f"{part['value']:.5g}",
                 f"{part['share']:+.4f}" if most >= 1e-2 else f"{part['share']:+.3g}",
+                f"{part['spread']:.4f}" if "spread" in part else "",
                 *(f"{part[name]:.2%}" for name in extra),
-                _bar(part["share"] / most),
+                _bar(part["share"] / most, has_signs),
             )
             for part in shown
         ],
@@ -141,9 +150,9 @@ def _parts(parts: list[dict[str, Any]], top: int) -> None:
         click.secho(f"the {len(shown)} largest of {len(parts)}", dim=True)
 
 
-def _bar(share: float) -> str:
+def _bar(share: float, has_signs: bool) -> str:
     drawn = "█" * round(abs(share) * _BAR) or ("▏" if share else "")
-    return f"{drawn if share < 0 else '':>{_BAR}}|{drawn if share > 0 else ''}"
+    return f"{drawn if share < 0 else '':>{_BAR}} | {drawn if share > 0 else ''}" if has_signs else drawn
 
 
 def _heads(number: int, layer: list[list[float]], parts: list[dict[str, Any]], top: int) -> None:
@@ -187,7 +196,7 @@ def _map(shares: list[list[float]]) -> None:
 
 
 def _cell(share: float) -> str:
-    if abs(share) < 0.05:
-        return "  " if share == 0 else ". "
+    if abs(share) < 0.1:
+        return "  " if abs(share) < 0.01 else ". "
     strong, weak, colour = ("#", "+", "yellow") if share > 0 else ("=", "-", "blue")
-    return click.style((strong if abs(share) >= 0.35 else weak) * 2, fg=colour)
+    return click.style((strong if abs(share) >= 0.4 else weak) * 2, fg=colour)

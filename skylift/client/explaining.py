@@ -96,7 +96,7 @@ def explain(
     with tempfile.TemporaryDirectory(prefix="skylift-explain-") as scratch:
         row = Path(scratch) / "row.json"
         row.write_text(json.dumps({"instances": rows}), encoding="utf-8")
-        arguments += [f"--rows={row}"] + ([f"--truth={truth}"] if truth is not None else [])
+        arguments += [f"--rows={row}"] + ([f"--truth={_shown(truth)}"] if truth is not None else [])
         return Answer(ask_training(arguments), given.notes)
 
 
@@ -111,3 +111,7 @@ def _sample(stack: Stack, ref: ModelRef, number: int) -> tuple[Any, Any]:
             hint=f"give --sample 1 to {len(kept.instances)}",
         )
     return kept.instances[number - 1], kept.expected[number - 1]
+
+
+def _shown(truth: Any) -> str:
+    return f"{truth:.6g}" if isinstance(truth, float) else str(truth)

@@ -12,11 +12,11 @@ from skylift.errors import InputError
 from training.contract import Array
 from training.explain import shapley as shapley_values
 from training.explain.attention import attention
-from training.explain.baselines import baseline
+from training.explain.baselines import Baselines, baseline
 from training.explain.features import is_picture, parts, table
 from training.explain.grad_cam import grad_cam
 from training.explain.inlets import Inlets
-from training.explain.integrated_gradients import integrate
+from training.explain.integrated_gradients import Integrator
 from training.explain.methods import Method, resolve
 from training.explain.permutation import chosen_rows, permutation
 from training.explain.result import Completeness, Explanation
@@ -107,8 +107,9 @@ def _explanation(
 
 def _integrated(opened: Published, rows: Named, target: Target, against: str) -> Explanation:
     inlets = Inlets(opened.tf, opened.model, opened.task)
-    start, words = baseline(opened, inlets, rows, against)
-    shares = integrate(opened.tf, inlets, rows, start, target)
+    train = opened.data.train if opened.data is not None else None
+    start, words = baseline(Baselines(opened.tf, opened.task, train, against), inlets, rows)
+    shares = Integrator(opened.tf, inlets).shares(rows, start, target)
     done = shares.completeness
     notes: tuple[str, ...] = ()
     if not done.holds:

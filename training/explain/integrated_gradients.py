@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from training.contract import Array
 from training.explain.inlets import Inlets
 from training.explain.result import Completeness
 from training.explain.target import Target
@@ -37,57 +38,68 @@ def allowed(value: float, start: float) -> float:
     return max(RELATIVE * abs(value - start), ABSOLUTE * max(1.0, abs(value), abs(start)))
 
 
-def integrate(
-    tf: Any, inlets: Inlets, rows: Named, start: dict[str, Any], target: Target, *, most: int = MOST_STEPS
-) -> Shares:
-    """The shares of one row `[1, …]`.
+class Integrator:
+    """Integrated gradients of one model; its gradient is compiled once for all rows of one shape."""
 
-    Args:
-        start: the baseline at each inlet.
-        most: steps to end with where the shares still do not add up.
-    """
-    row = {name: tf.constant(array) for name, array in rows.items()}
-    end = inlets.values(row)
-    value = float(target.of(inlets.outputs(row, end))[0])
-    begun = float(target.of(inlets.outputs(row, start))[0])
-    gradients = _gradients(tf, inlets, row, start, end, target)
-    steps = FIRST_STEPS
-    while True:
-        mean = _mean_gradient(tf, gradients, steps)
-        shares = inlets.arrays({name: (end[name] - start[name]) * mean[name] for name in end})
-        total = float(sum(each.astype(np.float64).sum() for each in shares.values()))
-        found = Completeness(value, begun, total, allowed(value, begun), steps)
-        if found.holds or steps >= most:
-            return Shares({name: each[0] for name, each in shares.items()}, found)
-        steps *= 2
+    def __init__(self, tf: Any, inlets: Inlets) -> None:
+        self._tf, self._inlets = tf, inlets
+        self._sum = tf.function(self._sum_of_gradients, autograph=False)
 
+    def shares(
+        self,
+        rows: Named,
+        start: dict[str, Any],
+        target: Target,
+        *,
+        first: int = FIRST_STEPS,
+        most: int = MOST_STEPS,
+    ) -> Shares:
+        """The shares of one row `[1, …]`.
 
-def _mean_gradient(tf: Any, gradients: Any, steps: int) -> dict[str, Any]:
-    """At the middles of equal steps."""
-    points = (np.arange(steps, dtype=np.float32) + 0.5) / steps
-    total: dict[str, Any] = {}
-    for chunk in points.reshape(-1, CHUNK):
-        for name, gradient in gradients(tf.constant(chunk)).items():
-            total[name] = gradient + total[name] if name in total else gradient
-    return {name: each / steps for name, each in total.items()}
+        Args:
+            start: the baseline at each inlet.
+            first, most: steps, multiples of 64, to begin with, and to end with where the shares still do not add up.
+        """
+        tf, inlets = self._tf, self._inlets
+        row = {name: tf.constant(array) for name, array in rows.items()}
+        end = inlets.values(row)
+        outputs = np.asarray(inlets.outputs(row, end))
+        value = float(target.of(outputs)[0])
+        begun = float(target.of(np.asarray(inlets.outputs(row, start)))[0])
+        weights = tf.constant(target.weights(outputs.shape[1]))
+        steps = first
+        while True:
+            mean = self._mean_gradient(row, start, end, weights, steps)
+            shares = inlets.arrays({name: (end[name] - start[name]) * mean[name] for name in end})
+            total = float(sum(each.astype(np.float64).sum() for each in shares.values()))
+            found = Completeness(value, begun, total, allowed(value, begun), steps)
+            if found.holds or steps >= most:
+                return Shares({name: each[0] for name, each in shares.items()}, found)
+            steps *= 2
 
+    def _mean_gradient(self, row: Any, start: Any, end: Any, weights: Any, steps: int) -> dict[str, Any]:
+        """At the middles of equal steps."""
+        total: dict[str, Any] = {}
+        for chunk in middles(steps).reshape(-1, CHUNK):
+            for name, gradient in self._sum(row, start, end, weights, self._tf.constant(chunk)).items():
+                total[name] = gradient + total[name] if name in total else gradient
+        return {name: each / steps for name, each in total.items()}
 
-def _gradients(
-    tf: Any, inlets: Inlets, row: dict[str, Any], start: dict[str, Any], end: dict[str, Any], target: Target
-) -> Any:
-    """A function of points of the path `[n]`, 0 to 1: the sum of the gradients there, by input `[1, …]`."""
-
-    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def gradients(points: Any) -> dict[str, Any]:
+    def _sum_of_gradients(self, row: Any, start: Any, end: Any, weights: Any, points: Any) -> dict[str, Any]:
+        tf = self._tf
         many = {name: tf.repeat(each, CHUNK, axis=0) for name, each in row.items()}
         values = {name: along(tf, start[name], end[name], points) for name in end}
-        found = gradient_of(tf, inlets, many, values, target.of)
+        found = gradient_of(tf, self._inlets, many, values, lambda outputs: outputs @ weights)
         return {name: tf.reduce_sum(each, axis=0, keepdims=True) for name, each in found.items()}
 
-    return gradients
+
+def middles(steps: int) -> Array:
+    """The middles of equal steps from 0 to 1."""
+    return (np.arange(steps, dtype=np.float32) + 0.5) / steps
 
 
 def along(tf: Any, start: Any, end: Any, points: Any) -> Any:
+    """Points of the path, one a row."""
     shaped = tf.reshape(points, [-1] + [1] * (end.shape.rank - 1))
     return start + shaped * (end - start)
 

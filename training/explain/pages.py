@@ -22,13 +22,15 @@ WIDTH, VALUES, BARS = 900.0, 150.0, 130.0
 
 @dataclass(frozen=True)
 class Shown:
-    """A section. `top` are the parts with the greatest shares, `most` the greatest of them; `heads` are named rows."""
+    """A section. `top` are the parts with the greatest shares, `most` the greatest of them; `has_signs`: some are
+    negative; `heads` are named rows."""
 
     method: Method
     found: Explanation
     overlay: str
     top: list[Part]
     most: float
+    has_signs: bool
     words: tuple[Part, ...]
     most_inner: float
     chart: Markup | None
@@ -64,6 +66,7 @@ def _shown(opened: Published, method: Method, found: Explanation, image: Array |
         pictures.data_url(pictures.overlay(image, found.map)) if has_picture else "",  # type: ignore[arg-type]
         largest,
         max((abs(part.share) + (part.spread or 0.0) for part in largest), default=0.0) or 1.0,
+        any(part.share < 0 for part in largest),
         words,
         max((abs(each.share) for each in inner), default=0.0) or 1.0,
         steps(found.parts) if opened.task.input_kind == "sequence" and method.name != "permutation" else None,

@@ -89,8 +89,8 @@ def _strip(image: Array | None, found: Explanation, top: int) -> Any:
     shown = list(found.parts) if len(found.parts) <= top else largest(found.parts, top)
     pictures = [] if image is None or found.map is None else [image, overlay(image, found.map)]
     sides = [_enlarged(each) for each in pictures]
-    height = 44 + max([each.height for each in sides], default=ROW * len(shown)) + 16
-    strip = Image.new("RGB", (WIDTH, height), "white")
+    height = 44 + (max(each.height for each in sides) + 40 if sides else ROW * len(shown) + 16)
+    strip = Image.new("RGB", (max(WIDTH, 16 + sum(each.width + 16 for each in sides)), height), "white")
     draw = ImageDraw.Draw(strip)
     draw.text((16, 12), f"{found.method}: {found.explained}", "black", font)
     at = 16
@@ -98,8 +98,8 @@ def _strip(image: Array | None, found: Explanation, top: int) -> Any:
         strip.paste(side, (at, 44))
         at += side.width + 16
     if sides:
-        draw.text((at, 50), "orange: speaks for", FOR, font)
-        draw.text((at, 74), "" if found.method == "grad-cam" else "blue: speaks against", AGAINST, font)
+        draw.text((16, height - 32), "orange: speaks for it", FOR, font)
+        draw.text((200, height - 32), "" if found.method == "grad-cam" else "blue: speaks against it", AGAINST, font)
     else:
         _bars(draw, font, shown)
     return strip

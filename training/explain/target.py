@@ -35,6 +35,12 @@ class Target:
         """The same of outputs before softmax or sigmoid, where the other class of a binary model has the other sign."""
         return -outputs[:, 0] if self.flips else outputs[:, self._column]
 
+    def weights(self, width: int) -> Array:
+        """`of` as weights of the outputs `[n, 1]`, but for what is constant."""
+        found = np.zeros((width, 1), np.float32)
+        found[0 if self.flips else self._column] = -1 if self.flips else 1
+        return found
+
     @property
     def _column(self) -> int:
         return self.index
