@@ -70,6 +70,9 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="Parameter servers beside the workers, which then do not wait for each other; losing one of them stops nothing.",
 )
 @click.option(
+    "--explain", is_flag=True, help="Give the SavedModel a second signature, which says what its predictions go by."
+)
+@click.option(
     "--resume", metavar="RUN", shell_complete=complete_runs, help="Go on with a run from its last checkpoint."
 )
 @click.option(
@@ -94,6 +97,7 @@ def command(
     workers: int,
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"],
     ps: int,
+    explain: bool,
     resume: str | None,
     if_changed: bool,
     detach: bool,
@@ -110,7 +114,10 @@ def command(
     recipe = _one_recipe(recipe_argument, recipe_option, resume)
     stack = open_stack(ctx, stack_flag)
     if resume is not None:
-        told = (("--set", settings), ("--env", env), ("--data", data), ("--if-changed", if_changed))
+        told = (
+            *(("--set", settings), ("--env", env), ("--data", data)),
+            *(("--explain", explain), ("--if-changed", if_changed)),
+        )
         given = [name for name, value in told if value]
         if given:
             raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
@@ -127,6 +134,7 @@ def command(
             workers=workers,
             strategy=strategy,
             ps=ps,
+            explain=explain,
         )
         if if_changed and _is_same(stack, asked, as_json):
             return

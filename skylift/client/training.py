@@ -44,6 +44,7 @@ class Request:
     secrets: tuple[str, ...] = ()
     seed: int = 0
     formats: tuple[records.FormatName, ...] = ("saved_model", "onnx", "keras")
+    explain: bool = False
     workers: int = 1
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"
     ps: int = 0
@@ -164,6 +165,7 @@ def prepare(
         model=read.model,
         seed=asked.seed,
         formats=list(asked.formats),
+        explain=asked.explain,
         workers=asked.workers,
         strategy="ps" if asked.ps else asked.strategy,
         ps=asked.ps,

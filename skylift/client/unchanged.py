@@ -93,6 +93,8 @@ def _differs(
         for name in sorted({*now, *before})
         if _other(name, now, before)
     ]
+    if asked.explain and not spec.explain:
+        found.append("the signature `explain` is asked for, the model has none")
     if asked.seed != spec.seed:
         found.append(f"the seed is {asked.seed}, it was {spec.seed}")
     return found

@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 
 from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
-from skylift.artifacts.records import ModelManifest, ModelRef, PublishedModel, RunSpec, now
+from skylift.artifacts.records import ModelManifest, ModelRef, OtherSignature, PublishedModel, RunSpec, now
 from skylift.errors import InputError
 from skylift.store import ObjectExistsError, Store
 from training.cluster.description import Cluster, read_tf_config
 from training.contract import Array, Data, Task
 from training.data.fitting import fitted, named
+from training.explain import signature
+from training.export.compare import ExportError
 from training.export.formats import Exported, export_all
 from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
@@ -101,6 +103,8 @@ class Work:
         with group.scope():
             model = recipe.build(hp, data)
         check_model(recipe.name, twin or model, data, task)
+        if spec.explain:
+            signature.refuse_impossible(tf, twin or model, task)
         learner = self._learn(tf, keras, model, data, task, settings, group, twin)
         if not self.is_chief:
             return Helped(step=self.progress.step)
@@ -244,8 +248,10 @@ class Work:
                 print(note, flush=True)
                 self._events.write("note", text=note)
             write_samples(task, data.test, self.spec.seed, folder)
+            more = self._signatures(tf, learner.model, task, data, folder) if self.spec.explain else {}
             self.tell("publishing")
-            published = models.publish(self._keep, self.spec.model, folder, self._manifest(exported, task, metrics))
+            manifest = self._manifest(exported, task, metrics, more)
+            published = models.publish(self._keep, self.spec.model, folder, manifest)
         print(f"published model {published.name} version {published.version} ({published.digest[:12]})", flush=True)
         self.tell("writing the report")
         self._report(data, task, metrics, outputs, published)
@@ -289,7 +295,22 @@ class Work:
         with contextlib.suppress(ObjectExistsError):  # an attempt before this one wrote it and was killed
             self._keep.create(layout.run_report(self.spec.id), render(facts).encode())
 
-    def _manifest(self, exported: Exported, task: Task, metrics: dict[str, float]) -> ModelManifest:
+    def _signatures(
+        self, tf: Any, model: Any, task: Task, data: Data, folder: Path
+    ) -> dict[str, OtherSignature]:
+        """The signature `explain`, added to the SavedModel; one that computes something else is left out with a note."""
+        self.tell("adding the signature explain")
+        try:
+            return {signature.NAME: signature.add_signature(tf, model, task, data, folder)}
+        except ExportError as error:
+            text = f"no signature explain: {error.message}"
+            print(text, flush=True)
+            self._events.write("note", text=text)
+            return {}
+
+    def _manifest(
+        self, exported: Exported, task: Task, metrics: dict[str, float], more: dict[str, OtherSignature]
+    ) -> ModelManifest:
         return ModelManifest(
             name=self.spec.model,
             created=now(),
@@ -299,6 +320,7 @@ class Work:
             dataset=self.spec.dataset,
             hyperparameters=self.hyperparameters,
             signature=signature_of(task, exported.output_shape),
+            signatures=more,
             task=task_info(task),
             metrics=metrics,
             formats=exported.formats,
