@@ -295,9 +295,7 @@ class Work:
         with contextlib.suppress(ObjectExistsError):  # an attempt before this one wrote it and was killed
             self._keep.create(layout.run_report(self.spec.id), render(facts).encode())
 
-    def _signatures(
-        self, tf: Any, model: Any, task: Task, data: Data, folder: Path
-    ) -> dict[str, OtherSignature]:
+    def _signatures(self, tf: Any, model: Any, task: Task, data: Data, folder: Path) -> dict[str, OtherSignature]:
         """The signature `explain`, added to the SavedModel; one that computes something else is left out with a note."""
         self.tell("adding the signature explain")
         try:
