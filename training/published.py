@@ -120,7 +120,10 @@ def _of_run(
     opened = Published(
         tf, keras, ref, manifest, folder, model, task, data, spec, rebuild=lambda: recipe.build(hp, data)
     )
-    _take_variables(opened)
+    if manifest.optimized is None:
+        _take_variables(opened)
+    else:
+        _take_optimized(opened)
     return opened
 
 
@@ -146,6 +149,20 @@ def _take_variables(opened: Published) -> None:
         compare("the rebuilt model", run, rows, expected)
     except ExportError as error:
         raise _other_model(opened, error.message) from None
+
+
+def _take_optimized(opened: Published) -> None:
+    """Take the model from the .keras form: the recipe builds the original, of other layers or other numbers."""
+    form, of = opened.manifest.formats.get("keras"), opened.manifest.optimized
+    assert of is not None
+    if form is None:
+        raise InputError(
+            f"{opened.name} was made by {of.method} and has no Keras model, only {', '.join(opened.manifest.formats)}",
+            hint=f"take the version that it comes from: {of.of.name}:{of.of.version}",
+        )
+    path = opened.folder / form.path
+    opened.model = running.load_keras(opened.keras, path)
+    opened.rebuild = lambda: running.load_keras(opened.keras, path)
 
 
 def _other_model(opened: Published, why: str) -> InputError:

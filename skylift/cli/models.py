@@ -8,15 +8,16 @@ import click
 from skylift.cli._options import common, complete_models, confirm, open_stack, stack_option, yes_option
 
 if TYPE_CHECKING:
+    from skylift.artifacts.records import FormatName, ModelManifest
     from skylift.store import Store
 
 
-@click.group("models", short_help="List, show, add and remove models.", invoke_without_command=True)
+@click.group("models", short_help="List, show, add, export and remove models.", invoke_without_command=True)
 @stack_option
 @common
 @click.pass_context
 def command(ctx: click.Context, stack_flag: str | None, as_json: bool) -> None:
-    """List, show, add and remove models. Without a command: list them."""
+    """List, show, add, export and remove models. Without a command: list them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command, stack_flag=stack_flag, as_json=as_json)
     elif stack_flag is not None:
@@ -108,6 +109,7 @@ def show(ctx: click.Context, model: str, stack_flag: str | None, as_json: bool) 
             ("run", manifest.run),
             ("recipe", manifest.recipe),
             ("data", manifest.dataset),
+            ("optimised", _optimized(manifest)),
             ("versions", ", ".join(str(one.version) for one in versions)),
         ]
     )
@@ -128,6 +130,13 @@ def show(ctx: click.Context, model: str, stack_flag: str | None, as_json: bool) 
         for name, form in manifest.formats.items()
     ]
     _render.table(["format", "path", "differs from the model by", "holds"], rows)
+
+
+def _optimized(manifest: ModelManifest) -> str | None:
+    done = manifest.optimized
+    if done is None:
+        return None
+    return f"by {done.method} from {done.of.name}:{done.of.version}, {done.metric} loss {done.loss:.4g} (allowed: {done.max_loss:g})"
 
 
 def _shape(sizes: list[int | None]) -> str:
@@ -177,6 +186,47 @@ def add(
         (f"skylift deploy {published.name}:{published.version}", "lets the endpoint answer with it"),
         (f"skylift models show {published.name}", "shows what it takes and gives"),
     )
+
+
+@command.command("export")
+@click.argument("model", metavar="MODEL[:VERSION]", shell_complete=complete_models)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["saved_model", "keras", "onnx", "h5", "tflite"]),
+    required=True,
+    help="The form to write.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write, or the folder of a SavedModel. What is there already is left alone.",
+)
+@stack_option
+@common
+@click.pass_context
+def export(ctx: click.Context, model: str, form: FormatName, out: Path, stack_flag: str | None, as_json: bool) -> None:
+    """Write one form of a version (default: the newest) to a file.
+
+    A form that the version was not published in is made on this machine, loaded by its own runtime and compared with the model; the
+    file is there only if it computes the same.
+    """
+    from skylift.cli import _progress, _render
+    from skylift.client import exporting
+
+    stack = open_stack(ctx, stack_flag)
+    with _progress.spinner(f"writing {out}", quiet=as_json):
+        made = exporting.export(stack, model, form, out)
+    if as_json:
+        _render.print_json(made)
+        return
+    click.echo(f"{out}: {made.model} as {made.format}, {_render.size(made.bytes)}")
+    if made.form.parity is not None:
+        parity = made.form.parity
+        click.echo(
+            f"differs from the model by {parity.max_abs_difference:.1e} over {parity.rows} rows (allowed: {parity.tolerance:.1e})"
+        )
 
 
 @command.command("remove")
