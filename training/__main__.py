@@ -16,6 +16,7 @@ from training.data.command import configure as configure_data
 from training.explain.command import configure as configure_explain
 from training.shard.command import configure as configure_shard
 from training.trackers.command import configure as configure_track
+from training.tune.command import configure as configure_tune
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
             from training.shard import command as sharding
 
             _answer(sharding.run(options))
+            return 0
+        if options.command == "tune":
+            from training.tune import command as tuning
+
+            _answer(tuning.run(options))
             return 0
         return _recipes(options)
     except SkyliftError as error:
@@ -170,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     boards.add_argument("--logdir", required=True, type=Path, help="folder for its files")
     boards.add_argument("--port", type=int, help="show them there, on this machine only, and bring them up to date")
     boards.add_argument("--json", action="store_true")
+    configure_tune(commands.add_parser("tune", help="suggest and judge what a search for hyperparameters tries"))
     configure_track(commands.add_parser("track", help="send runs to MLflow or Weights & Biases"))
     configure_shard(commands.add_parser("shard", help="cut a model into parts that serve as a chain"))
     recipes = commands.add_parser("recipes", help="list the bundled recipes, or describe one")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from skylift.artifacts import index, layout, objects
 from skylift.artifacts.records import FINAL, Cancel, RunResult, RunSpec, RunStatus, RunSummary, encode, now
@@ -174,17 +175,25 @@ def find_run(keep: Store, text: str) -> str:
     )
 
 
-def list_runs(keep: Store, work: Store, *, limit: int | None = None) -> list[RunSummary]:
-    """Runs, newest first. Reads index pages, the runs behind the last page, and those that had not ended when theirs was written."""
-    listed: list[RunSummary] = []
+def list_runs(
+    keep: Store, work: Store, *, limit: int | None = None, where: Callable[[RunSummary], bool] | None = None
+) -> list[RunSummary]:
+    """Runs, newest first. Reads index pages, the runs behind the last page, and those that had not ended when theirs was written.
+
+    Args:
+        where: which runs are wanted; the others do not count towards the limit.
+    """
+    return list(islice(filter(where, _newest(keep, work, limit or index.PAGE_SIZE)), limit))
+
+
+def _newest(keep: Store, work: Store, at_once: int) -> Iterator[RunSummary]:
     rest = index.tail(keep)
-    newest = sorted(rest.runs, reverse=True)[:limit]
-    listed += _summaries(keep, work, [(run_id, "result.json" in rest.runs[run_id]) for run_id in newest])
+    newest = sorted(rest.runs, reverse=True)
+    for begin in range(0, len(newest), at_once):
+        some = newest[begin : begin + at_once]
+        yield from _summaries(keep, work, [(run_id, "result.json" in rest.runs[run_id]) for run_id in some])
     for page in reversed(range(rest.page)):
-        if limit is not None and len(listed) >= limit:
-            break
-        listed += _current(keep, work, index.read_page(keep, page).runs)
-    return listed[:limit]
+        yield from _current(keep, work, index.read_page(keep, page).runs)
 
 
 def _current(keep: Store, work: Store, runs: Sequence[RunSummary]) -> Iterator[RunSummary]:

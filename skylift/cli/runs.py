@@ -13,17 +13,34 @@ from skylift.cli._options import common, complete_runs, open_stack, stack_option
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=None, help="How many to list. Default: 20, with --json all."
 )
+@click.option("--study", metavar="STUDY", help="The runs of a study of `skylift tune`; without it trials are left out.")
 @common
 @click.pass_context
-def command(ctx: click.Context, run_name: str | None, stack_flag: str | None, limit: int | None, as_json: bool) -> None:
-    """List runs, newest first; with a RUN (its id, a part of it, or `last`) show all of it."""
+def command(
+    ctx: click.Context,
+    run_name: str | None,
+    stack_flag: str | None,
+    limit: int | None,
+    study: str | None,
+    as_json: bool,
+) -> None:
+    """List runs, newest first; with a RUN (its id, a part of it, or `last`) show all of it.
+
+    Trials of studies are listed with `--study STUDY` alone, and with `--json`.
+    """
     from skylift.cli import _render
 
+    if study is not None and run_name is not None:
+        raise click.UsageError("name a run or a study, not both")
     stack = open_stack(ctx, stack_flag)
     if run_name is not None:
         _show(stack.run(run_name), as_json)
         return
-    listed = stack.runs(limit if limit is not None else (None if as_json else 20))
+    most = limit if limit is not None else (None if as_json else 20)
+    if study is not None:
+        listed = stack.runs(most, where=lambda one: one.study == study)
+    else:
+        listed = stack.runs(most, where=None if as_json else lambda one: one.trial is None)
     if as_json:
         _render.print_json(listed)
         return
@@ -36,11 +53,14 @@ def command(ctx: click.Context, run_name: str | None, stack_flag: str | None, li
             _render.metrics(one.metrics, _render.IN_A_LINE),
             _render.ago(one.created),
             one.by,
+            "" if one.study is None else one.study if one.trial is None else f"trial {one.trial}",
         )
         for one in listed
     ]
     _render.table(
-        ["run", "state", "recipe", "model", "~test", ">begun", "by"], rows, empty="no runs yet: `skylift train mnist`"
+        ["run", "state", "recipe", "model", "~test" if study is None else "~measured", ">begun", "by", "study"],
+        rows,
+        empty="no runs yet: `skylift train mnist`" if study is None else f"no runs of study {study}",
     )
 
 
@@ -74,12 +94,13 @@ def _show(run: Any, as_json: bool) -> None:
                 if result and result.model
                 else None,
             ),
-            ("test", _render.metrics(result.metrics) if result else None),
+            ("test" if spec.publishes else "validation", _render.metrics(result.metrics) if result else None),
             ("failed", result.failure.message if result and result.failure else None),
             ("begun", f"{spec.created:%Y-%m-%d %H:%M:%S} UTC by {spec.by}"),
             ("ended", f"{result.ended:%Y-%m-%d %H:%M:%S} UTC" if result else None),
             ("attempts", result.attempts if result else (status.attempt if status else None)),
             ("resumes", spec.resumed_from),
+            ("study", f"{spec.study}, trial {spec.trial}" if spec.trial is not None else spec.study),
             ("commit", spec.commit),
             ("secrets", ", ".join(spec.secrets)),
         ]

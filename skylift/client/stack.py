@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -193,11 +193,11 @@ class Stack:
 
         return Run(self, runs.find_run(self.keep, run))
 
-    def runs(self, limit: int | None = None) -> list[RunSummary]:
-        """Runs, newest first."""
+    def runs(self, limit: int | None = None, *, where: Callable[[RunSummary], bool] | None = None) -> list[RunSummary]:
+        """Runs, newest first; `where` says which are wanted."""
         from skylift.artifacts import runs
 
-        return runs.list_runs(self.keep, self.work, limit=limit)
+        return runs.list_runs(self.keep, self.work, limit=limit, where=where)
 
     # serving
 

@@ -197,12 +197,7 @@ def resume(stack: Stack, name: str) -> Run:
         _announce(stack, view.spec, attempts=view.status.attempt if view.status is not None else 0)
         launcher(view.spec.target).start(stack.project, view.spec, secret_values)
         return Run(stack, run_id)
-    again = msgspec.structs.replace(
-        view.spec,
-        id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")),
-        resumed_from=run_id,
-        **_common(stack),
-    )
+    again = msgspec.structs.replace(renewed(stack, view.spec), resumed_from=run_id)
     return launch(stack, again, secret_values)
 
 
@@ -265,7 +260,7 @@ def follow(run: Run) -> Iterator[Update]:
         partial += events.read()
         *lines, partial = partial.split(b"\n")
         for line in lines:
-            event = _event(line)
+            event = read_event(line)
             if event is not None:
                 yield (seen := _absorb(seen, event))
         status = runs.read_status(work, run.id)
@@ -319,7 +314,7 @@ def _silent(run: Run, view: runs.RunView) -> SkyliftError:
     )
 
 
-def _event(line: bytes) -> records.Event | None:
+def read_event(line: bytes) -> records.Event | None:
     """An event, or None for a line that a killed writer left half, or of a kind that a newer release writes."""
     try:
         return msgspec.json.decode(line, type=records.Event)
@@ -340,6 +335,13 @@ def _absorb(seen: Update, event: records.Event) -> Update:
     if event.kind == "step":
         return replace(seen, step=event.step, epoch=event.epoch, metrics=event.metrics)
     return seen
+
+
+def renewed(stack: Stack, spec: records.RunSpec) -> records.RunSpec:
+    """The same asked once more, under an id of its own."""
+    return msgspec.structs.replace(
+        spec, id=runs.next_run_id(stack.keep, stack.work.clock("live/.clock")), **_common(stack)
+    )
 
 
 def _common(stack: Stack) -> dict[str, Any]:

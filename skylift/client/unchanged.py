@@ -54,7 +54,7 @@ def compare(stack: Stack, asked: Request) -> Comparison:
     dataset = _dataset(stack, asked)
     for run in runs.list_runs(stack.keep, stack.work):
         is_at_work = run.state in AT_WORK
-        if run.model != read.model or not (is_at_work or run.state == "succeeded"):
+        if run.model != read.model or run.trial is not None or not (is_at_work or run.state == "succeeded"):
             continue
         result = runs.read_result(stack.keep, run.id)
         differs = _differs(runs.read_spec(stack.keep, run.id), result, read, asked, dataset)

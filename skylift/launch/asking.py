@@ -83,9 +83,17 @@ def _answer(done: subprocess.CompletedProcess[str], module: str) -> Any:
 
 
 def _error(printed: str) -> SkyliftError | None:
-    """The error in what the program printed, as its own class; None where there is none."""
+    """The error in what the program printed; None where there is none."""
     try:
-        said = json.loads(printed)["error"]
+        return told_error(json.loads(printed))
+    except ValueError:
+        return None
+
+
+def told_error(answer: Any) -> SkyliftError | None:
+    """An error that a program answered with, as its own class; None where the answer is none."""
+    try:
+        said = answer["error"]
         classes = _classes(SkyliftError)[
             ::-1
         ]  # a kind and an exit code mean the class nearest to the root that has them
@@ -93,7 +101,7 @@ def _error(printed: str) -> SkyliftError | None:
         codes = {each.exit_code: each for each in classes}
         kind = known.get(said["kind"]) or codes.get(said["exit_code"], SkyliftError)
         return kind(said["message"], hint=said["hint"], details=said.get("details"))
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 

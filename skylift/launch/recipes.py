@@ -84,11 +84,11 @@ def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
             mistakes.append(f"{field.short} and {field.name} are the same: give one of them")
             continue
         try:
-            values[field.name] = _convert(text, field.type)
+            values[field.name] = convert(text, field.type)
         except ValueError:
             mistakes.append(f"{name} = {text!r} must be {_ARTICLES.get(field.type, field.type)}")
             continue
-        limit = _limit(values[field.name], field)
+        limit = out_of_limits(values[field.name], field)
         if limit:
             mistakes.append(f"{name} = {text!r} must be {limit}")
     if mistakes:
@@ -104,7 +104,8 @@ def parse(recipe: Recipe, given: Mapping[str, str]) -> dict[str, Any]:
 _ARTICLES = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
-def _convert(text: str, kind: str) -> Any:
+def convert(text: str, kind: str) -> Any:
+    """A text as that type. Raises ValueError."""
     if kind == "bool":
         words = {
             "true": True,
@@ -125,8 +126,8 @@ def _convert(text: str, kind: str) -> Any:
     return value
 
 
-def _limit(value: Any, field: Hyperparameter) -> str:
-    """What the value breaks, or nothing."""
+def out_of_limits(value: Any, field: Hyperparameter) -> str:
+    """What the value must be and is not (`at least 1`), or nothing."""
     if field.choices and value not in field.choices:
         return f"one of {', '.join(repr(choice) for choice in field.choices)}"
     if isinstance(value, int | float):

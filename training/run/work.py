@@ -108,6 +108,8 @@ class Work:
         learner = self._learn(tf, keras, model, data, task, settings, group, twin)
         if not self.is_chief:
             return Helped(step=self.progress.step)
+        if not spec.publishes:
+            return self._finish_trial()
         learner = learner.judge()
         if keras.config.dtype_policy().name != "float32" or group.replicas > 1:
             learner = self._alone_in_float32(tf, keras, recipe.build, hp, data, learner)
@@ -232,6 +234,15 @@ class Work:
                 self._events.write("note", step=found.step, epoch=found.progress.epoch, text=text)
                 return
 
+    def _finish_trial(self) -> Succeeded:
+        """What a study asks of a trial: how its best epoch did on the validation split. The test split stays unseen."""
+        best = self.progress.best
+        row = next((row for row in self.progress.history if best is not None and row.epoch == best.epoch), None)
+        validated = {name: value for name, value in (row.metrics if row else {}).items() if name.startswith("val_")}
+        self.tell("")
+        self._events.close()
+        return self._succeeded(None, {name: round(value, 6) for name, value in validated.items()})
+
     def _finish(self, tf: Any, learner: Learner, data: Data, task: Task) -> Succeeded:
         self.tell("testing")
         means, outputs = evaluate_rows(learner, data.test, task)
@@ -258,8 +269,11 @@ class Work:
         self.tell("")
         self._events.close()
         print("seconds by stage: " + ", ".join(f"{name} {took:.1f}" for name, took in self.stages.items()), flush=True)
+        return self._succeeded(published, metrics)
+
+    def _succeeded(self, model: PublishedModel | None, metrics: dict[str, float]) -> Succeeded:
         return Succeeded(
-            model=published,
+            model=model,
             steps=self.progress.step,
             epochs=self.progress.epoch,
             metrics=metrics,
