@@ -79,9 +79,9 @@ class TestSurroundings:
             ({"SKYLIFT_MEMBERS": "3", "SKYLIFT_MEMBER_INDEX": "3"}, "member 3 of 3"),
             ({"SKYLIFT_MEMBERS": "5", "SKYLIFT_MEMBER_INDEX": "3"}, "asks for 3 workers, the launcher has 5"),
             ({"TF_CONFIG": "{"}, "TF_CONFIG cannot be read"),
-            ({"TF_CONFIG": '{"cluster": {"ps": ["a:1"]}}'}, "has the roles ps"),
+            ({"TF_CONFIG": '{"cluster": {"evaluator": ["a:1"]}}'}, "has the roles evaluator"),
             ({"TF_CONFIG": '{"cluster": {"worker": ["a:1", "a:1"]}}'}, "two members of the group have the address a:1"),
-            ({"CLUSTER_SPEC": '{"cluster": {"workerpool2": ["p:1"]}}'}, "CLUSTER_SPEC has workerpool2"),
+            ({"CLUSTER_SPEC": '{"cluster": {"workerpool3": ["p:1"]}}'}, "CLUSTER_SPEC has workerpool3"),
             ({"AZUREML_NODE_COUNT": "3"}, "does not say which this is"),
         ],
     )

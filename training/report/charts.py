@@ -122,4 +122,4 @@ def _padded(low: float, high: float, start: float, end: float, share: float = 0.
 
 
 def _short(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from skylift.errors import InputError, MachineError, SkyliftError
+from skylift.errors import InputError, MachineError, NotFoundError, RecipeError, SkyliftError
 from training.cluster.description import Cluster
 from training.scaling.records import Measured, Order
 
@@ -119,8 +119,8 @@ def _raise_failed(members: list[subprocess.Popen[bytes]], folder: Path) -> None:
 def _error(printed: str) -> SkyliftError | None:
     try:
         said = json.loads(printed)["error"]
-        kind = InputError if said["exit_code"] == InputError.exit_code else MachineError
-        return kind(said["message"], hint=said["hint"], details=said.get("details"))
+        known = {each.kind: each for each in (InputError, RecipeError, NotFoundError)}
+        return known.get(said["kind"], MachineError)(said["message"], hint=said["hint"], details=said.get("details"))
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -79,7 +79,7 @@ def _refuse_few_rows(rows: int, batch: int, workers: int) -> None:
     needed = batch * workers
     if rows < needed:
         raise InputError(
-            f"the training split has {rows} rows, {workers} workers with {batch} each take {needed} a step",
+            f"the training split has {rows} rows, a step of {workers} worker{'s' * (workers > 1)} with {batch} each takes {needed}",
             hint=f"measure fewer workers, or smaller batches: `--set batch_size={max(1, rows // workers)}`",
         )
 
