@@ -14,6 +14,7 @@ from skylift.stack.project import Project
 
 if TYPE_CHECKING:
     from skylift.artifacts.records import Deployment, ModelRef, RunSummary
+    from skylift.client.explaining import Wanted
     from skylift.client.prediction import Prediction
     from skylift.client.training import Request, Run
     from skylift.engine import Engine, OnBuild, Tool
@@ -121,6 +122,7 @@ class Stack:
         workers: int = 1,
         strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto",
         ps: int = 0,
+        explain: bool = False,
         if_changed: bool = False,
         wait: bool = True,
     ) -> Run:
@@ -135,6 +137,7 @@ class Stack:
             workers: processes that learn together; see docs/training.md.
             strategy: how the work is shared out among devices and workers.
             ps: processes beside them that hold the parameters; the workers then do not wait for each other.
+            explain: give the SavedModel a signature `explain`, which says what its predictions go by.
             if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
                 that is at work: the run returned is then that one. `skylift.client.unchanged.compare` says what is different.
 
@@ -158,6 +161,7 @@ class Stack:
             workers=workers,
             strategy=strategy,
             ps=ps,
+            explain=explain,
         )
         run = self._same(asked) if if_changed else None
         run = run or training.start(self, asked)
@@ -224,6 +228,17 @@ class Stack:
         from skylift.client import releases
 
         return releases.rollback(self, endpoint=endpoint, to=to, wait=wait)
+
+    def explain(
+        self, model: str, source: Any = None, *, sample: int | None = None, wanted: Wanted | None = None
+    ) -> dict[str, Any]:
+        """Why a published model says what it says of one input, or what it relies on as a whole; docs/explaining.md.
+
+        Raises like skylift.client.explaining.explain.
+        """
+        from skylift.client import explaining
+
+        return explaining.explain(self, model, source, sample=sample, wanted=wanted or explaining.Wanted()).found
 
     def predict(self, inputs: Any, *, endpoint: str | None = None, invert: bool = False) -> list[Prediction]:
         """Ask an endpoint.
