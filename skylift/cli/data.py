@@ -361,19 +361,21 @@ def remove(ctx: click.Context, name: str, stack_flag: str | None, yes: bool, as_
         click.echo(f"After that: {data.retention(stack)}.")
     count = len(plan.versions)
     confirm(f"Remove {name}, {count} version{'s' if count != 1 else ''}, {_render.size(plan.bytes)}?", yes=yes)
-    freed = data.remove(stack, name)
+    removed = data.remove(stack, name)
     if as_json:
         _render.print_json(
             {
                 "removed": name,
                 "versions": count,
-                "bytes": freed,
+                "bytes": removed.bytes,
                 "used_by": plan.used_by,
-                "retention": data.retention(stack),
+                "purged": removed.purge.versions,
+                "restorable_until": removed.purge.until,
+                "retention": removed.purge.said,
             }
         )
         return
-    click.echo(f"{name} is removed, {_render.size(freed)}")
+    click.echo(f"{name} is removed, {_render.size(removed.bytes)}; {removed.purge.said}")
 
 
 def _warn(uses: list[Use], deployed: str) -> None:

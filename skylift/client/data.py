@@ -11,6 +11,7 @@ import msgspec
 from skylift.artifacts import datasets, layout, runs
 from skylift.artifacts.datasets import Use, Version
 from skylift.artifacts.records import FINAL, DatasetManifest
+from skylift.client.purging import Purge, purge
 from skylift.errors import ConflictError, InputError, not_found
 from skylift.launch import asking
 from skylift.store import ObjectNotFoundError
@@ -208,9 +209,18 @@ def _waiting(stack: Stack, name: str) -> list[str]:
     return [spec.id for spec in specs if (spec.dataset or "").partition("@")[0] == name]
 
 
-def remove(stack: Stack, name: str) -> int:
-    """Remove all versions; the bytes that lay there. See `retention` for what the bucket itself still keeps."""
-    return datasets.remove(stack.keep, name)
+@dataclass(frozen=True)
+class Removed:
+    """What lay there [bytes], and what the bucket still holds of it."""
+
+    bytes: int
+    purge: Purge
+
+
+def remove(stack: Stack, name: str) -> Removed:
+    """Remove all versions, and purge what a versioned bucket would keep of them, as far as rights and retention allow."""
+    freed = datasets.remove(stack.keep, name)
+    return Removed(freed, purge(stack, f"{layout.DATASETS}/{name}"))
 
 
 def retention(stack: Stack) -> str:
@@ -221,7 +231,7 @@ def retention(stack: Stack) -> str:
     days = stack.settings.retention.versions_days
     asked = f"{days} days (skylift:retention.versions_days)"
     return {
-        "s3": f"S3 keeps them as noncurrent versions for {asked}; until then they can be restored",
-        "gs": f"Cloud Storage keeps them as noncurrent versions for {asked}, and for 7 days of soft delete behind that",
+        "s3": f"old versions are purged at once; those that you may not purge S3 keeps for {asked}",
+        "gs": f"old versions are purged at once, those that you may not purge after {asked}; soft delete can restore them for 7 days",
         "az": f"Azure keeps them by soft delete and as versions for {min(days, 365)} days (skylift:retention.versions_days)",
     }[scheme]

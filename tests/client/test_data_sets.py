@@ -158,8 +158,8 @@ class TestRemoval:
     @pytest.mark.parametrize(
         ("url", "said"),
         [
-            ("s3://b", "noncurrent versions for 30 days"),
-            ("gs://b", "7 days of soft delete"),
+            ("s3://b", "you may not purge S3 keeps for 30 days"),
+            ("gs://b", "soft delete can restore them for 7 days"),
             ("az://a/b", "soft delete"),
         ],
     )
