@@ -198,6 +198,9 @@ class TestPublished:
                     served.run("serving_default", {each.name: known[each.name] for each in manifest.signature.inputs})
                 )
             assert np.abs(known["probabilities"] - wanted).max() <= TOLERANCE
+        with pytest.raises(InputError, match="points-in2:1 is a chain of parts already") as caught:
+            shard(bench.keep, Order("points-in2", Wish(2), "tester"), quiet)
+        assert "skylift shard points:1" in caught.value.hint
         assert manifest.part is not None and (manifest.part.index, manifest.part.count) == (2, 2)
         assert manifest.part.of == models.resolve(bench.keep, "points:1") and set(manifest.part.inputs.values()) == {1}
         assert manifest.task.labels == ["low", "high"]  # what comes last is what `predict` decodes
@@ -246,7 +249,7 @@ class TestRefused:
     def test_a_model_that_computes_in_its_own_call(self, frameworks: Any) -> None:
         _, keras = frameworks
 
-        class Own(keras.Model):  # type: ignore[misc]
+        class Own(keras.Model):  # type: ignore[misc, name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.dense = keras.layers.Dense(2)

@@ -13,7 +13,7 @@ from training.shard.report import efficiency
 
 def layer(name: str, ms: float, sent: int = 1000, **more: Any) -> Layer:
     """One that takes `ms` for 32 rows, with `sent` bytes a row crossing in front of it."""
-    usual = {"variables": {}, "alive": 100, "may_cut": True, "is_passive": False}
+    usual: dict[str, Any] = {"variables": {}, "alive": 100, "may_cut": True, "is_passive": False}
     return Layer(name=name, ms={1: ms / 32, 32: ms}, bytes_before=sent, **(usual | more))
 
 

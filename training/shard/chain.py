@@ -125,6 +125,9 @@ def _loader(form: Form) -> Callable[[Path, Signature], Runner]:
     tf, keras = start_tensorflow()
     if form == "saved_model":
         return lambda path, signature: running.saved_model_runner(tf, path)
+    from training.shard.masks import mask_layers
+
+    mask_layers()
     return lambda path, signature: keras_runner(tf, running.load_keras(keras, path), signature)
 
 

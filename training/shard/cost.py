@@ -59,11 +59,11 @@ def repeated(array: Array, size: int) -> Array:
     return np.take(array, np.arange(size) % len(array), axis=0)
 
 
-def timed(calls: Sequence[Call], nothing: Call) -> list[float]:
+def timed(calls: Sequence[Call], nothing: Call, rounds: int = ROUNDS) -> list[float]:
     """Median time of each call [ms], less that of a call that does nothing."""
     taken: list[list[float]] = [[] for _ in range(len(calls) + 1)]
     began = time.monotonic()
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         if number > FEWEST and time.monotonic() - began > ENOUGH:
             break
         for times, call in zip(taken, [*calls, nothing], strict=True):

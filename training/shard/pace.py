@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.export import running
 from training.export.compare import Named
 from training.published import Published
 from training.shard.build import Part
@@ -17,6 +16,7 @@ from training.shard.report import Efficiency, efficiency
 from training.shard.whole import Whole
 from training.shard.writing import Written
 
+ROUNDS = 51
 LEAST = 1e-3
 """What is faster cannot be told from nothing [ms]."""
 
@@ -32,7 +32,8 @@ class Pace:
 def measure_pace(
     opened: Published, whole: Whole, parts: Sequence[Part], written: Written, known: Named, wish: Wish
 ) -> Pace:
-    """Time the parts and the uncut model beside each other: compiled functions, and ONNX Runtime where all have that form.
+    """Time the parts and the uncut model beside each other: compiled functions, and ONNX Runtime on one thread where all have
+    that form.
 
     Args:
         known: rows of everything that crosses a cut.
@@ -45,14 +46,14 @@ def measure_pace(
     for size in BATCHES:
         batches = [{name: repeated(array, size) for name, array in rows.items()} for rows in takes]
         calls = [prepared(tf, serve, batch) for serve, batch in zip(serves, batches, strict=True)]
-        own[size] = timed(calls, nothing(tf))
+        own[size] = timed(calls, nothing(tf), ROUNDS)
     found = [_pace("tensorflow", own[wish.rows], moved, wish.rows)]
     onnx = opened.manifest.formats.get("onnx")
     files = [folder / manifest.formats["onnx"].path for folder, manifest in written if "onnx" in manifest.formats]
     if onnx is not None and len(files) == len(parts):
         paths = [opened.folder / onnx.path, *files]
         calls = [_session_call(path, rows, wish.rows) for path, rows in zip(paths, takes, strict=True)]
-        found.append(_pace("onnx", timed(calls, lambda: None), moved, wish.rows))
+        found.append(_pace("onnx", timed(calls, lambda: None, ROUNDS), moved, wish.rows))
     return Pace({size: times[1:] for size, times in own.items()}, found)
 
 
@@ -62,7 +63,13 @@ def _pace(runtime: str, times: Sequence[float], moved: list[float], rows: int) -
 
 
 def _session_call(path: Path, rows: Named, size: int) -> Call:
-    session: Any = running.onnx_session(path)
+    """One thread: those of several sessions would wait actively for each other's cores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     fed = {name: repeated(array, size) for name, array in rows.items()}
     return lambda: session.run(None, fed)
 

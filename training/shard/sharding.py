@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skylift.artifacts import layout
+from skylift.artifacts import layout, models
 from skylift.errors import InputError, MachineError
 from skylift.store import Store
 from training.export.compare import ExportError, Named
+from training.importing.original import start_tensorflow
 from training.published import Published, open_published
 from training.shard.build import Part, cut_up
 from training.shard.cost import measure
 from training.shard.cuts import Layer, Wish, choose
 from training.shard.exact import check_opened
 from training.shard.graph import Graph, trace
+from training.shard.masks import mask_layers
 from training.shard.pace import Pace, measure_pace
 from training.shard.publishing import Ready, publish, put
 from training.shard.report import PartReport, Report
@@ -69,7 +71,7 @@ def shard(keep: Store, order: Order, tell: Tell) -> Report:
     try:
         with tempfile.TemporaryDirectory(prefix="skylift-shard-") as scratch:
             tell(0, count + 3, f"opening {order.model}")
-            opened = open_published(keep, order.model, Path(scratch))
+            opened = _open(keep, order.model, Path(scratch))
             name = order.name or opened.ref.name
             layout.check_name("model", part_name(name, count, count))
             tell(1, count + 3, "measuring its layers")
@@ -85,6 +87,22 @@ def shard(keep: Store, order: Order, tell: Tell) -> Report:
         raise MachineError(
             f"the disk is full: {error.filename or error}", hint="free some space, or point TMPDIR at a larger disk"
         ) from None
+
+
+def _open(keep: Store, model: str, scratch: Path) -> Published:
+    ref = models.resolve(keep, model)
+    manifest = models.read_manifest(keep, ref)
+    if manifest.chain:
+        part = models.read_manifest(keep, manifest.chain[0]).part
+        of = f"{part.of.name}:{part.of.version}" if part else "MODEL"
+        raise InputError(
+            f"{ref.name}:{ref.version} is a chain of parts already",
+            hint=f"cut its model anew: `skylift shard {of} --parts N`",
+        )
+    if manifest.part is not None:
+        start_tensorflow()
+        mask_layers()  # which its .keras file may hold
+    return open_published(keep, model, scratch)
 
 
 def cut_model(opened: Published, wish: Wish) -> Cut:

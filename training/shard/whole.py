@@ -9,7 +9,7 @@ from typing import Any
 from skylift.artifacts.records import Signature, TensorSpec
 from skylift.errors import InputError
 from training.export import running
-from training.export.compare import Named
+from training.export.compare import Named, Runner
 from training.importing.original import named_function
 from training.importing.trial import make_rows, reaches
 from training.published import Published, some_rows
@@ -61,15 +61,15 @@ def prepare(opened: Published) -> Whole:
     )
 
 
-def forms_of(opened: Published, whole: Whole) -> dict[str, Named]:
-    """What the published SavedModel and ONNX file give for the same rows."""
-    given = {}
-    for form, path in ((name, opened.folder / stored.path) for name, stored in opened.manifest.formats.items()):
-        if form == "saved_model":
-            given["saved_model"] = running.saved_model_runner(opened.tf, path)(whole.rows)
-        elif form == "onnx":
-            given["onnx"] = running.onnx_runner(running.onnx_session(path))(whole.rows)
-    return given
+def references(opened: Published, whole: Whole) -> dict[str, Runner]:
+    """What computes the uncut model: Keras, and its published SavedModel and ONNX file."""
+    found = {"keras": running.function_runner(opened.tf, whole.serve)}
+    formats = opened.manifest.formats
+    if "saved_model" in formats:
+        found["saved_model"] = running.saved_model_runner(opened.tf, opened.folder / formats["saved_model"].path)
+    if "onnx" in formats:
+        found["onnx"] = running.onnx_runner(running.onnx_session(opened.folder / formats["onnx"].path))
+    return found
 
 
 def _inputs(opened: Published) -> list[TensorSpec]:

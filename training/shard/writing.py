@@ -17,7 +17,7 @@ from training.shard.build import Part
 from training.shard.chain import FORMS, Chain, chain_of, keras_runner
 from training.shard.exact import check_chain
 from training.shard.report import ChainParity
-from training.shard.whole import Whole, forms_of
+from training.shard.whole import Whole, references
 
 Written = list[tuple[Path, ModelManifest]]
 
@@ -83,7 +83,7 @@ def check_chains(
     Raises:
         ExportError: the chain of SavedModels differs. Another one that does is dropped with a note.
     """
-    references = {"keras": whole.expected, **forms_of(opened, whole)}
+    uncut = references(opened, whole)
     outputs = [spec.name for spec in whole.signature.outputs]
     found: list[ChainParity] = []
     for form in FORMS:
@@ -91,7 +91,7 @@ def check_chains(
             continue
         try:
             chain: Chain = chain_of(written, outputs, form)
-            found += check_chain(chain, form, whole.rows, references)
+            found += check_chain(chain, form, whole.rows, uncut)
         except ExportError as error:
             if form == "saved_model":
                 raise
