@@ -203,6 +203,32 @@ class Stack:
 
         return runs.list_runs(self.keep, self.work, limit=limit, where=where)
 
+    def shard(
+        self,
+        model: str,
+        parts: int,
+        *,
+        objective: Literal["time", "memory"] = "time",
+        bandwidth: float = 10.0,
+        name: str = "",
+        out: Path | None = None,
+    ) -> dict[str, Any]:
+        """Cut a model into parts that serve as a chain, and publish them; what came of it, as docs/sharding.md names it.
+
+        Args:
+            objective: what is balanced between parts: the time of a batch, or memory.
+            bandwidth: between two parts [Gbit/s].
+            name: what the parts' names begin with; empty: the model's name.
+            out: a new folder to write the parts to, instead of publishing them.
+
+        Raises:
+            NotFoundError: no such model.
+            InputError: it cannot be cut so; the error says into how many parts it can.
+        """
+        from skylift.client import sharding
+
+        return sharding.shard(self, model, sharding.Cutting(parts, objective, bandwidth, name, out))
+
     # serving
 
     def deploy(self, model: str | ModelRef, *, endpoint: str | None = None, wait: bool = True) -> Deployment:
