@@ -141,6 +141,7 @@ def export_function(
     expected: Named,
     folder: Path,
     wanted: Sequence[FormatName] = DEFAULT,
+    least: float = 0.0,
 ) -> Exported:
     """Write SavedModel and, where it is wanted, ONNX below `folder`.
 
@@ -148,6 +149,7 @@ def export_function(
         model: what holds the variables.
         serve: a tf.function with an input signature of named tensors, which returns tensors by name.
         expected: what `serve` gives for `rows`.
+        least: a tolerance above the usual one, for a model that rounds while it computes.
 
     Raises:
         ExportError: the SavedModel fails or differs. An ONNX model that does is dropped with a note.
@@ -155,18 +157,20 @@ def export_function(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     saved = write_saved_model(tf, model, serve, folder / SAVED_MODEL)
-    formats: dict[FormatName, Format] = {"saved_model": checked(SAVED_MODEL, saved, rows, expected)}
+    formats: dict[FormatName, Format] = {"saved_model": checked(SAVED_MODEL, saved, rows, expected, least)}
     exported = Exported(formats, [], [None, *next(iter(expected.values())).shape[1:]])
     if "onnx" in wanted:
-        add_onnx(tf, serve, rows, expected, folder, exported)
+        add_onnx(tf, serve, rows, expected, folder, exported, least)
     return exported
 
 
-def add_onnx(tf: Any, serve: Any, rows: Named, expected: Named, folder: Path, exported: Exported) -> None:
+def add_onnx(
+    tf: Any, serve: Any, rows: Named, expected: Named, folder: Path, exported: Exported, least: float = 0.0
+) -> None:
     """Write the ONNX form and add it to `exported`; one that fails or differs is dropped with a note."""
     with _or_dropped("ONNX", folder / ONNX, exported, "the model is served from its SavedModel"):
         run = _write_onnx(tf, serve, list(expected), folder / ONNX)
-        exported.formats["onnx"] = checked(ONNX, run, rows, expected)
+        exported.formats["onnx"] = checked(ONNX, run, rows, expected, least)
 
 
 def add_keras(
@@ -179,9 +183,7 @@ def add_keras(
     """
     import keras
 
-    with _or_dropped(
-        "Keras", folder / KERAS, exported, "register the layer by keras.saving.register_keras_serializable"
-    ):
+    with _or_dropped("Keras", folder / KERAS, exported, "the other forms need no code of yours"):
         model.save(folder / KERAS)
         exported.formats["keras"] = checked(KERAS, runner(load_keras(keras, folder / KERAS)), rows, expected)
 
@@ -200,9 +202,9 @@ def _or_dropped(form: str, path: Path, exported: Exported, instead: str) -> Iter
         exported.notes.append(f"no {form} form: {why.message}; {instead}" + (f" ({why.hint})" if why.hint else ""))
 
 
-def checked(path: str, run: Runner, rows: Named, expected: Named) -> Format:
+def checked(path: str, run: Runner, rows: Named, expected: Named, least: float = 0.0) -> Format:
     """The form, now that it is known to compute what is expected."""
-    return Format(path=path, parity=compare(path, run, rows, expected))
+    return Format(path=path, parity=compare(path, run, rows, expected, least))
 
 
 def write_saved_model(tf: Any, model: Any, serve: Any, folder: Path, more: dict[str, Any] | None = None) -> Runner:

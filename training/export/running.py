@@ -50,7 +50,7 @@ def load_keras(keras: Any, path: Path) -> Any:
         why = f"it has custom code: {missing[0]}" if missing else str(error).splitlines()[0]
         raise ExportError(
             f"{path.name} cannot be read again: {why}",
-            hint="register the code by keras.saving.register_keras_serializable",
+            hint="register the code by keras.saving.register_keras_serializable" if missing else "",
         ) from None
 
 

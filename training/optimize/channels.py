@@ -191,8 +191,11 @@ def without_channels(keras: Any, model: Any, share: float) -> Any:
             hint="take prune or int8, which work for every model with weights",
         )
     widths = {name: len(kept[id(space)]) for space in shrinking for name in space.makers}
+    changed = {name for space in shrinking for name in (*space.makers, *space.takers, *space.norms)}
 
     def smaller(layer: Any) -> Any:
+        if layer.name not in changed:
+            return layer  # with all that it knows: what a Normalization has seen is in no configuration
         config = layer.get_config()
         if layer.name in widths:
             config[MAKERS[type(layer).__name__]] = widths[layer.name]
@@ -211,7 +214,8 @@ def _copy(whole: Any, made: Any, shrinking: list[Space], kept: dict[int, Array])
         outs |= dict.fromkeys([*space.makers, *space.norms], rows)
         for name, places in space.takers.items():
             ins[name] = (np.arange(places)[:, None] * space.width + rows[None, :]).reshape(-1)
-    for layer in whole.layers:
+    for name in ins.keys() | outs.keys():
+        layer = whole.get_layer(name)
         values = layer.get_weights()
         if layer.name in ins:
             values[0] = np.take(values[0], ins[layer.name], axis=-2)

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from training.export import formats
-from training.export.compare import Runner
+from training.export.compare import HALF_TOLERANCE, Runner
 from training.export.one import rows_for
 from training.export.running import function_runner
 from training.export.signature import serving_function
@@ -41,7 +41,7 @@ def weights_int8(bench: Bench) -> Variant:
 
     rows, serve = rows_for(bench.opened), serving_function(bench.tf, model, bench.task)
     expected = function_runner(bench.tf, serve)(rows)
-    made = formats.export_function(bench.tf, model, serve, rows, expected, folder)
+    made = formats.export_function(bench.tf, model, serve, rows, expected, folder, least=HALF_TOLERANCE)
     formats.add_keras(model, runner, rows, expected, folder, made)
     details = {"layers": f"{kinds} of {weighted} layers with weights"}
     return Variant("weights-int8", folder, made.formats, details, made.notes)

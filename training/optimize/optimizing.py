@@ -162,9 +162,14 @@ def _original(bench: Bench) -> list[_Tried]:
 def _tried(bench: Bench, variant: Variant) -> list[_Tried]:
     forms = [form for form in JUDGED if form in variant.forms] or ["saved_model"]
     return [
-        _tried_form(bench, variant.method, form, variant.folder / variant.forms[form].path, variant.details)
+        _tried_form(bench, variant.method, form, variant.folder / variant.forms[form].path, _details(variant, form))
         for form in forms
     ]
+
+
+def _details(variant: Variant, form: FormatName) -> dict[str, object]:
+    """What is true of this form; of the ONNX form alone are those that begin with its name."""
+    return {name: value for name, value in variant.details.items() if form == "onnx" or not name.startswith("onnx_")}
 
 
 def _tried_form(bench: Bench, method: str, form: FormatName, path: Path, details: dict[str, object]) -> _Tried:

@@ -12,7 +12,7 @@ from training.export import formats, tflite
 from training.export.causes import explained
 from training.export.compare import HALF_TOLERANCE
 from training.optimize import onnx_forms
-from training.optimize.bench import CALIBRATION_ROWS, ROUNDED, Bench, UnfitError, Variant
+from training.optimize.bench import ROUNDED, Bench, UnfitError, Variant
 
 
 def int8(bench: Bench) -> Variant:
@@ -23,9 +23,8 @@ def int8(bench: Bench) -> Variant:
         InputError: there are no data to calibrate with.
     """
     made = Variant(
-        "int8", bench.folder("int8"), {}, {"calibrated_on": f"{CALIBRATION_ROWS} rows of the training split"}
+        "int8", bench.folder("int8"), {}, {"calibrated_on": f"{bench.calibration().rows} rows of the training split"}
     )
-    bench.calibration()
 
     def for_onnx(folder: Path) -> Format:
         form, count = onnx_forms.int8(bench, folder)

@@ -12,6 +12,9 @@ from skylift.artifacts.records import FormatName, PublishedModel
 WORTH = 0.9
 """A form is worth the change when the mean of its size and its time, as shares of the original's, is below this."""
 
+SLOWER = 1.1
+"""No form is taken for an endpoint that is slower than the original times this; a smaller share is within what repeats."""
+
 RUNTIMES: dict[FormatName, str] = {"onnx": "ONNX Runtime", "tflite": "LiteRT", "saved_model": "TensorFlow"}
 
 ORIGINAL = "original"
@@ -66,24 +69,25 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 def choose(rows: Sequence[Row], metric: str) -> Choice:
-    """The form that an endpoint should serve: of those that lose little enough, the one that saves most size and time together.
+    """The form that an endpoint should serve: of those that lose little enough and are not slower, the one that saves most.
 
     Size and time at batch 1 count alike, each as a share of the original's in the same runtime.
     """
     kept = [row for row in rows if row.verdict == "accepted"]
-    served = {row.runtime: row for row in rows if row.method == ORIGINAL}
-    shares = [
-        (_share(row, served[row.runtime]), row) for row in kept if row.format != "tflite" and row.runtime in served
-    ]
-    said = _for_devices(kept, served)
-    if not shares:
+    originals = {row.runtime: row for row in rows if row.method == ORIGINAL}
+    served = [row for row in kept if row.format != "tflite" and row.runtime in originals]
+    said = _for_devices(kept, originals)
+    if not served:
         unjudged = any(row.verdict == "unjudged" for row in rows)
         why = "no loss could be measured" if unjudged else "no form that an endpoint can serve loses little enough"
         return Choice(method=None, text=f"Keep the original: {why}.{said}")
-    share, best = min(shares, key=lambda pair: pair[0])
-    original = served[best.runtime]
+    fast = [row for row in served if row.ms_batch_1 <= SLOWER * originals[row.runtime].ms_batch_1]
+    best = min(fast or served, key=lambda row: _share(row, originals[row.runtime]))
+    original = originals[best.runtime]
     figures = f"{_sized(best, original)}, {_timed(best, original)}, {metric} {best.value:.4g} ({_lost(best)})"
-    if share > WORTH:
+    if not fast:
+        return Choice(method=None, text=f"Keep the original: all others are slower; {best.method} has {figures}.{said}")
+    if _share(best, original) > WORTH:
         return Choice(
             method=None, text=f"Keep the original: the best of the others, {best.method}, has {figures}.{said}"
         )
@@ -94,10 +98,10 @@ def _share(row: Row, original: Row) -> float:
     return (row.bytes / original.bytes + row.ms_batch_1 / original.ms_batch_1) / 2
 
 
-def _for_devices(kept: Sequence[Row], served: dict[str, Row]) -> str:
+def _for_devices(kept: Sequence[Row], originals: dict[str, Row]) -> str:
     """A sentence on the smallest file for phones and small machines, if there is one."""
     small = min((row for row in kept if row.format == "tflite"), key=lambda row: row.bytes, default=None)
-    original = served.get("LiteRT")
+    original = originals.get("LiteRT")
     if small is None or original is None:
         return ""
     return f" For phones and small devices: the TFLite file of {small.method}, {_sized(small, original)}, {_timed(small, original)}."
