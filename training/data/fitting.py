@@ -72,14 +72,14 @@ def named(recipe: str, ref: str | None, source: Path | None) -> Iterator[None]:
     try:
         yield
     except RecipeError as error:
-        if ref is None or source is None or not is_prepared(source):
+        if ref is None or source is None:
             raise
         name, _, digest = ref.partition("@")
         message = error.message.removeprefix(f"recipe {recipe!r}: ")
         hint = _RESHAPE if error.details.get("where") == "load" and "problems" in error.details else error.hint
         raise RecipeError(
             f"recipe {recipe!r} on dataset {name}@{digest[:12]}: {message}",
-            hint=f"{hint}; {_contents(describe(source))}",
+            hint=f"{hint}; {_contents(describe(source))}" if is_prepared(source) else error.hint,
             details=error.details | {"recipe": recipe, "dataset": ref},
         ) from None
 
