@@ -171,6 +171,13 @@ class TestProblems:
         assert "no file is of a known kind" in self.problems(prepare, tmp_path / "in")[0]["what"]
 
 
+def test_a_target_of_the_wrong_type_says_what_to_do_about_a_target(prepare: Prepare, tmp_path: Path) -> None:
+    rows: list[list[object]] = [[number, "many" if number % 3 else number * 0.5] for number in range(90)]
+    with pytest.raises(InputError, match="column y: is no column of numbers: 60 of 90 values are none") as caught:
+        prepare(write(tmp_path / "t.csv", rows, ["a", "y"]), target="y", task="regression")
+    assert "--task classification" in caught.value.hint
+
+
 class TestRecipes:
     def test_the_bundled_recipes_take_the_sets_that_they_are_made_for(self, prepare: Prepare) -> None:
         from training.loop.checks import check_data

@@ -176,7 +176,7 @@ def _column(name: str, column: Column, asked: Asked, problems: list[Problem]) ->
         return None
     kind = asked.types.get(name) or guess(column)
     if kind == "number" and column.others > column.numbers:
-        problems.append(_wrong(name, column))
+        problems.append(_wrong(name, column, f"mend the file, or --type {name}=category"))
         return None
     if kind == "category" and column.values is None:
         fix = f"--type {name}=text or --ignore {name}"
@@ -199,10 +199,9 @@ def guess(column: Column) -> Literal["number", "category", "text"]:
     return "text"
 
 
-def _wrong(name: str, column: Column) -> Problem:
+def _wrong(name: str, column: Column, fix: str) -> Problem:
     first = column.examples[0]
     said = f"is no column of numbers: {column.others} of {column.others + column.numbers} values are none, such as {first.value!r}"
-    fix = f"mend the file, or --type {name}=category"
     return Problem(what=said, fix=fix, file=first.file, row=first.row, column=name)
 
 
@@ -246,7 +245,9 @@ def _target(seen: Survey, asked: Asked, target: str, problems: list[Problem]) ->
     labelled = column.values is not None and (not numeric or (column.whole and few))
     if (asked.task or ("classification" if labelled or not numeric else "regression")) == "regression":
         if column.others > column.numbers:
-            problems.append(_wrong(target, column))
+            problems.append(
+                _wrong(target, column, "mend the file, or --task classification, or --target with another column")
+            )
         return "regression", []
     if column.values is None:
         fix = "--task regression if it is a quantity"
