@@ -84,7 +84,9 @@ def command(
         if path is not None:
             click.echo(f"\nwritten: {path}")
     if html is None:
-        _render.next_steps(("… --html why.html", "writes the same as a page, with pictures"))
+        said = f"--sample {sample}" if sample is not None else source or ""
+        again = " ".join(each for each in ("skylift explain", model, said if len(said) < 60 else "…") if each)
+        _render.next_steps((f"{again} --html why.html", "writes a page, with pictures"))
 
 
 def show(found: dict[str, Any], top: int) -> None:
@@ -101,7 +103,7 @@ def show(found: dict[str, Any], top: int) -> None:
         if each["map"] is not None:
             _map(each["map"])
         if each["parts"]:
-            _parts(each["parts"], top)
+            _parts(each, top)
         for number, layer in enumerate(each["layers"], 1):
             _heads(number, layer, each["parts"], top)
         for line in (*_sums(each), *each["notes"]):
@@ -115,10 +117,13 @@ def _value(said: dict[str, Any]) -> str:
     return f"{shown} {said['unit']}".strip()
 
 
-def _parts(parts: list[dict[str, Any]], top: int) -> None:
+def _parts(each: dict[str, Any], top: int) -> None:
     """The largest shares as bars; the words of a text in the text's order."""
     from skylift.cli import _render
 
+    parts = each["parts"]
+    of_loss = each["method"] == "permutation"
+    share, down, up = ("loss grows by", "falls", "grows") if of_loss else ("share", "against", "for")
     shown = sorted(parts, key=lambda part: -abs(part["share"]))[:top]
     if any("characters" in part for part in parts):
         shown = [part for part in parts if part in shown]
@@ -129,10 +134,10 @@ def _parts(parts: list[dict[str, Any]], top: int) -> None:
         [
             "part",
             ">value",
-            ">share",
+            f">{share}",
             ">±",
             *(f">{name}" for name in extra),
-            f"{'against':>{_BAR}} | for" if has_signs else "",
+            f"{down:>{_BAR}} | {up}" if has_signs else "",
         ],
         [
             (

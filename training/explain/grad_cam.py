@@ -18,6 +18,10 @@ from training.export.compare import Named
 from training.published import Published
 
 
+FEW = 9
+"""Places of a map; one of fewer says little of where."""
+
+
 def is_convolution(keras: Any, layer: Any) -> bool:
     kinds = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
     return isinstance(layer, tuple(getattr(keras.layers, kind) for kind in kinds))
@@ -50,7 +54,10 @@ def grad_cam(opened: Published, rows: Named, target: Target) -> tuple[Array, str
     large = np.asarray(tf.image.resize(heat, image.shape[1:3], method="bilinear"))[0, ..., 0]
     most = float(large.max(initial=0.0))
     height, width = maps.shape[1:3]
-    return large / most if most > 0 else large, f"layer {layer.name!r}, {height} × {width} places"
+    where = f"layer {layer.name!r}, {height} × {width} places" + (
+        ": too coarse to point" if height * width < FEW else ""
+    )
+    return large / most if most > 0 else large, where
 
 
 def _last(keras: Any, seen: list[tuple[Any, Any]], name: str) -> tuple[Any, Any]:
