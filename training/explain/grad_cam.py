@@ -17,7 +17,6 @@ from training.explain.target import Target
 from training.export.compare import Named
 from training.published import Published
 
-
 FEW = 9
 """Places of a map; one of fewer says little of where."""
 
