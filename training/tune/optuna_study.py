@@ -53,7 +53,7 @@ class OptunaStudy:
         self._parallel = parallel
         self.direction = direction_of(metric)
         pruner = optuna.pruners.MedianPruner(
-            n_startup_trials=max(2, min(5, trials // 4)), n_warmup_steps=max(1, epochs // 4)
+            n_startup_trials=max(3, min(5, trials // 3)), n_warmup_steps=max(1, epochs // 4)
         )
         self._study = optuna.create_study(direction=self.direction, pruner=pruner, sampler=self._sampler(0, 0))
         self._running: dict[int, optuna.Trial] = {}
