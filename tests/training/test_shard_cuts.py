@@ -65,7 +65,7 @@ def test_no_cut_where_rows_are_lost_and_no_part_that_computes_nothing() -> None:
     ]
     assert most_parts(layers) == 2
     assert choose(layers, Wish(2), "m:1") == [3, 5]
-    with pytest.raises(InputError, match="m:1 cannot be cut into 3 parts: it has 1 place) as caught:
+    with pytest.raises(InputError, match="m:1 cannot be cut into 3 parts: it has 1 place for cuts") as caught:
         choose(layers, Wish(3), "m:1")
     assert caught.value.hint == "give --parts 2 or fewer"
     with pytest.raises(InputError) as caught:

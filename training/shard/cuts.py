@@ -81,7 +81,7 @@ def choose(layers: Sequence[Layer], wish: Wish, name: str) -> list[int]:
     most = most_parts(layers)
     if wish.parts > most:
         raise InputError(
-            f"{name} cannot be cut into {wish.parts} parts: it has {most - 1} place(s) for cuts",
+            f"{name} cannot be cut into {wish.parts} parts: it has {most - 1} place{'' if most == 2 else 's'} for cuts",
             hint=f"give --parts {most} or fewer" if most > 1 else "a model this small is served whole",
             details={"parts": wish.parts, "most": most},
         )
