@@ -20,10 +20,10 @@ KEEP_READ: Mapping[Who, tuple[str, ...]] = {
     "training": ("datasets", "code", "runs", "models"),
     "serving": ("models", "endpoints"),
     "host": ("runs",),
-    "launcher": ("datasets", "code", "runs", "runs-index", "models", "endpoints"),
+    "launcher": ("datasets", "code", "runs", "runs-index", "studies", "models", "endpoints"),
     "releaser": ("runs", "models", "endpoints"),
     "approver": ("runs", "models", "endpoints"),
-    "custodian": ("datasets", "code", "runs", "runs-index", "models", "endpoints"),
+    "custodian": ("datasets", "code", "runs", "runs-index", "studies", "models", "endpoints"),
     "caller": ("models", "endpoints"),
 }
 WORK_READ: Mapping[Who, tuple[str, ...]] = {
@@ -40,7 +40,7 @@ KEEP_WRITE: tuple[tuple[Who, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("training", "say how its run ended", PUT, ("runs/*",)),
     ("serving", "veto a canary", PUT, ("endpoints/*/vetoes/*",)),
     ("launcher", "upload datasets and code", UPLOAD, ("datasets/*", "code/*")),
-    ("launcher", "record runs and their index", PUT, ("runs/*", "runs-index/*")),
+    ("launcher", "record runs, their index and studies", PUT, ("runs/*", "runs-index/*", "studies/*")),
     ("releaser", "record deployments", PUT, ("endpoints/*/deployments/*",)),
     ("releaser", "move the pointer of an endpoint", PUT, ("endpoints/*/current.json",)),
     ("approver", "approve releases", PUT, ("endpoints/*/approvals/*",)),
@@ -48,13 +48,13 @@ KEEP_WRITE: tuple[tuple[Who, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "custodian",
         "hide models, datasets, code and runs",
         DELETE,
-        ("datasets/*", "code/*", "runs/*", "runs-index/*", "models/*"),
+        ("datasets/*", "code/*", "runs/*", "runs-index/*", "studies/*", "models/*"),
     ),
     (
         "custodian",
         "purge versions of them at once",
         ("s3:DeleteObjectVersion", "s3:GetObjectVersion"),
-        ("datasets/*", "code/*", "runs/*", "runs-index/*", "models/*"),
+        ("datasets/*", "code/*", "runs/*", "runs-index/*", "studies/*", "models/*"),
     ),
 )
 WORK_WRITE: tuple[tuple[Who, str, tuple[str, ...], tuple[str, ...]], ...] = (

@@ -117,7 +117,7 @@ def _persons(names: Names) -> Iterator[Grant]:
     for who in ("launcher", "releaser", "approver", "custodian"):
         for kind in KINDS:
             yield _blobs(who, f"read {kind}", (READ,), names, kind)
-    asked = ("datasets/*", "code/*", "runs/*", "runs-index/*")
+    asked = ("datasets/*", "code/*", "runs/*", "runs-index/*", "studies/*")
     yield _blobs("launcher", "write datasets, code and runs once", (ADD,), names, "keep", *asked)
     yield _files("launcher", "write files of datasets and code in parts", names, records.DATASETS, records.CODE)
     yield _blobs("launcher", "start and cancel runs", (ADD, WRITE), names, "work", "live/*")
@@ -126,7 +126,7 @@ def _persons(names: Names) -> Iterator[Grant]:
         "releaser", "name the deployment that answers", (ADD, WRITE), names, "keep", _endpoints("current.json")
     )
     yield _blobs("approver", "write consent once", (ADD,), names, "keep", _endpoints("approvals/*"))
-    old = ("models/*", "datasets/*", "runs/*", "code/*")
+    old = ("models/*", "datasets/*", "runs/*", "studies/*", "code/*")
     yield _blobs("custodian", "delete models, datasets and runs", (DELETE, DELETE_VERSION), names, "keep", *old)
     yield _blobs("custodian", "delete what runs left", (DELETE,), names, "work")
 

@@ -24,7 +24,7 @@ RECORDS = (
     f"{layout.MODELS}/*/{layout.MANIFEST}",
     f"{layout.MODELS}/*/versions/*",
 )
-"""Records among the files. Those of `runs/`, `runs-index/` and `endpoints/` have no files beside them."""
+"""Records among the files. Those of `runs/`, `runs-index/`, `studies/` and `endpoints/` have no files beside them."""
 
 
 def among(*prefixes: str) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def of_endpoints(place: names.Place, folder: str) -> dict[str, Any]:
 
 def _people(context: Context) -> Iterator[Grant]:
     keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
-    made = ("datasets/", "code/", "runs/", "runs-index/")
+    made = ("datasets/", "code/", "runs/", "runs-index/", "studies/")
     yield Grant(who="launcher", what="record datasets, code and runs", actions=(CREATE,), **under(keep, *made))
     yield Grant(
         who="launcher", what="read records and models", actions=(READ,), **under(keep, *made, "models/", "endpoints/")
@@ -130,7 +130,7 @@ def _people(context: Context) -> Iterator[Grant]:
 
 
 def _custodian(keep: names.Place, work: names.Place) -> Iterator[Grant]:
-    kept = ("datasets/", "code/", "runs/", "runs-index/", "models/")
+    kept = ("datasets/", "code/", "runs/", "runs-index/", "studies/", "models/")
     passing = ("live/", "events/", "logs/", "checkpoints/", "replicas/", "samples/")
     yield Grant(who="custodian", what="delete models, datasets and runs", actions=DELETE, **under(keep, *kept))
     yield Grant(who="custodian", what="delete what runs left", actions=DELETE, **under(work, *passing))

@@ -24,7 +24,7 @@ def bundle(who: Who, scope: str, kind: str = "azure-vm") -> roles.Bundle:
 @pytest.mark.parametrize(
     ("who", "paths"),
     [
-        ("launcher", {"datasets/*", "code/*", "runs/*", "runs-index/*"}),
+        ("launcher", {"datasets/*", "code/*", "runs/*", "runs-index/*", "studies/*"}),
         ("training", {"models/*", "runs/*"}),
         ("approver", {"endpoints/*/approvals/*"}),
         ("serving", {"endpoints/*/vetoes/*"}),
@@ -69,7 +69,13 @@ def test_files_go_up_in_parts_and_records_stay_as_they_were_written(
     assert f"{BLOBS}/write" in found.data_actions
     assert all(allows(found.condition, "write", path) for path in files)
     assert all(allows(found.condition, "add/action", path) for path in (*files, *kept))
-    others = ("runs/1/run.json", "runs/1/result.json", "runs-index/1.json", "endpoints/*/current.json")
+    others = (
+        "runs/1/run.json",
+        "runs/1/result.json",
+        "runs-index/1.json",
+        "studies/s/study.json",
+        "endpoints/*/current.json",
+    )
     others += ("endpoints/default/deployments/1.json", "endpoints/default/approvals/1.json")
     assert not any(allows(found.condition, "write", path) for path in (*kept, *others))
 
