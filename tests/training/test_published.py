@@ -41,7 +41,7 @@ def test_a_users_model_is_built_by_its_recipe_again_and_computes_what_was_publis
 def test_a_keras_file_made_elsewhere_opens_without_data_and_a_saved_model_says_what_is_missing(
     bench: Any, frameworks: Any, tmp_path: Path
 ) -> None:
-    tf, keras = frameworks
+    _, keras = frameworks
     model = keras.Sequential([keras.Input((4,), name="point"), keras.layers.Dense(2, activation="softmax")])
     model.save(tmp_path / "made.keras")
     add(tmp_path / "made.keras", bench.keep.url, "made", "somebody", Meaning(("a", "b"), "", False))
