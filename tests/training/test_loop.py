@@ -51,6 +51,18 @@ class TestFeed:
                 )
                 assert all(np.array_equal(given.numpy(), wanted) for given, wanted in pairs)
 
+    def test_a_stream_reads_several_batches_at_a_time_and_gives_them_one_by_one(
+        self, frameworks: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("training.loop.feed.MOST_AT_ONCE", 3)
+        for rows in (70, 64, 7):  # with a rest, without one, nothing but a rest
+            data, order = split(CLASSES, rows), batches.order(5, 2, rows)
+            feed, in_all = Streamed(frameworks[0], data, CLASSES, 8), batches.count(rows, 8)
+            for first in range(in_all):
+                source = feed.begin(order, first)
+                given = [feed.share(feed.fetch(source, number), 0)[1].numpy() for number in range(in_all - first)]
+                assert np.array_equal(np.concatenate(given), data.y[order[first * 8 :]])
+
     def test_what_is_too_large_for_the_memory_is_streamed(
         self, frameworks: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

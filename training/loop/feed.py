@@ -21,6 +21,10 @@ RESIDENT_SHARE = 0.25
 RESIDENT_BYTES_ON_GPU = 1 << 30
 """The same on a GPU, whose memory the model needs [bytes]. Not tried on hardware."""
 
+BYTES_AT_ONCE = 1 << 20
+MOST_AT_ONCE = 256
+"""Batches that a stream reads at a time: as many as have so many bytes, and so many at the most."""
+
 
 class Sharing(Protocol):
     """What replicas need to know of a batch."""
@@ -81,7 +85,10 @@ class Resident:
 
 
 class Streamed:
-    """Batches read and converted by several threads ahead of the step that needs them, in order; each process reads its own part."""
+    """Batches read and converted by several threads ahead of the step that needs them, in order; each process reads its own part.
+
+    Small batches are read several at a time, for each reading goes through Python, which costs more than their rows.
+    """
 
     def __init__(self, tf: Any, split: Split, task: Task, batch_size: int, group: Group | None = None) -> None:
         self._tf = tf
@@ -91,32 +98,70 @@ class Streamed:
         self._replicas = group.replicas if group else 1
         here = self._replicas // group.workers if group else 1
         self._mine = slice(group.index * here, (group.index + 1) * here) if group else slice(0, 1)
+        row = max(1, _bytes(split) // max(split.rows, 1))
+        self._at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (row * batch_size)))
+        shapes = [(each.dtype, each.shape) for each in task.inputs]
+        target = ("int64", ()) if task.kind == "classification" else ("float32", (None,))
+        self._held = [_window(tf, *each) for each in (*shapes, target)]
+        self._weights = tf.Variable(np.zeros(0, np.float32), trainable=False, shape=tf.TensorShape([None]))
+        self._first = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._end = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._rows, self._begun = np.arange(0), 0
+        self._pipeline = self._made()
 
     def begin(self, rows: Array, first: int) -> Any:
-        tf, size = self._tf, self._size
+        self._rows, self._begun = rows, first
+        self._end.assign(0)
+        return iter(self._pipeline)
+
+    def _made(self) -> Any:
+        """The pipeline of any epoch, from any batch on: whole batches several at a time, then the last one where it is smaller.
+
+        Inputs and targets are `[batches, rows, …]`, with the weights of the rows of each batch, `[rows]`.
+        """
+        tf = self._tf
         dtypes = [tf.as_dtype(each.dtype) for each in self._task.inputs]
         target = tf.int64 if self._task.kind == "classification" else tf.float32
 
-        def read(number: Any) -> tuple[Any, ...]:
-            chosen, counts = shared_out(rows[int(number) * size : (int(number) + 1) * size], self._replicas)
-            x, y = batches.batch(self._split, self._task, chosen[self._mine].reshape(-1))
-            weights = counts[self._mine].reshape(-1) / np.float32(counts.sum())
-            return (*(x.values() if isinstance(x, dict) else (x,)), y, weights)
+        def parts(place: Any) -> tuple[Any, ...]:
+            return tuple(tf.numpy_function(self._read, [place], [*dtypes, target, tf.float32], stateful=False))
 
-        def parts(number: Any) -> tuple[Any, Any, Any]:
-            *x, y, weights = tf.numpy_function(read, [number], [*dtypes, target, tf.float32], stateful=False)
-            for value, each in zip(x, self._task.inputs, strict=True):
-                value.set_shape([None, *each.shape])
-            y.set_shape([None] if target == tf.int64 else [None, None])
-            weights.set_shape([None])
-            named = {each.name: value for each, value in zip(self._task.inputs, x, strict=True)}
-            return (named if len(named) > 1 else x[0]), y, weights
+        places = tf.data.Dataset.range(-(-(self._split.rows // self._size) // self._at_once) + 1)
+        return places.map(parts, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
-        numbers = tf.data.Dataset.range(first, batches.count(len(rows), size))
-        return iter(numbers.map(parts, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE))
+    def _read(self, place: Any) -> tuple[Any, ...]:
+        """The batches of an element of the pipeline; behind the epoch's end some row, which nobody takes."""
+        size, whole = self._size, len(self._rows) // self._size
+        start = self._begun + int(place) * self._at_once
+        if start < whole:
+            some = self._rows[start * size : min(start + self._at_once, whole) * size].reshape(-1, size)
+        else:
+            rest = self._rows[whole * size :]
+            some = (rest if len(rest) else self._rows[:1])[None]
+        places, counts = shared_out(np.arange(some.shape[1]), self._replicas)
+        chosen = some[:, places[self._mine].reshape(-1)]
+        x, y = batches.batch(self._split, self._task, chosen.reshape(-1))
+        weights = counts[self._mine].reshape(-1) / np.float32(counts.sum())
+        parts = (*(x.values() if isinstance(x, dict) else (x,)), y)
+        return *(part.reshape(*chosen.shape, *part.shape[1:]) for part in parts), weights
 
     def fetch(self, source: Any, number: Any) -> Any:
-        return next(source)
+        tf = self._tf
+
+        def read_on() -> None:
+            *parts, weights = next(source)
+            for held, part in zip(self._held, parts, strict=True):
+                held.assign(tf.ensure_shape(part, held.shape))
+            self._weights.assign(tf.ensure_shape(weights, [None]))
+            self._first.assign(number)
+            self._end.assign(number + tf.shape(parts[-1], tf.int64)[0])
+
+        number = tf.cast(number, tf.int64)
+        tf.cond(number >= self._end, read_on, lambda: None)
+        *x, y = (held[number - self._first] for held in self._held)
+        weights = self._weights.read_value()
+        named = {each.name: value for each, value in zip(self._task.inputs, x, strict=True)}
+        return (named if len(named) > 1 else x[0]), y, weights
 
     def share(self, batch: Any, replica: Any) -> tuple[Any, Any, Any]:
         x, y, weights = batch
@@ -127,6 +172,12 @@ class Streamed:
         each = tf.shape(weights)[0] // here
         start = (replica - self._mine.start) * each
         return tuple(tf.nest.map_structure(lambda part: part[start : start + each], (x, y, weights)))
+
+
+def _window(tf: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:
+    """A variable for several batches, `[batches, rows, …]`, empty yet."""
+    empty = np.zeros((0, 0, *(size or 0 for size in shape)), dtype)
+    return tf.Variable(empty, trainable=False, shape=tf.TensorShape([None, None, *shape]))
 
 
 def _input(split: Split, name: str) -> Array:
