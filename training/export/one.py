@@ -18,6 +18,8 @@ from training.export.causes import explained
 from training.export.compare import ExportError, Named, Runner
 from training.export.running import function_runner
 from training.export.signature import serving_function
+from training.importing.keras_file import output_names
+from training.importing.original import named_function
 from training.importing.trial import Reach, make_rows
 from training.published import Published, open_published, some_rows
 
@@ -83,7 +85,7 @@ def make(opened: Published, form: FormatName, folder: Path) -> Format:
     Raises:
         ExportError: why it cannot be, and what to change in the model.
     """
-    serve = serving_function(opened.tf, opened.model, opened.task)
+    serve = serve_of(opened, opened.model)
     rows = rows_for(opened)
     expected = function_runner(opened.tf, serve)(rows)
     try:
@@ -102,6 +104,20 @@ def make(opened: Published, form: FormatName, folder: Path) -> Format:
     return exported.formats[form]
 
 
+def serve_of(opened: Published, model: Any) -> Any:
+    """`model`, of the same inputs and outputs as the opened one, as a function with the version's own signature."""
+    if opened.spec is not None:
+        return serving_function(opened.tf, model, opened.task)
+    tree, names = opened.keras.tree, output_names(opened.keras, model)
+    structure = getattr(model, "input", model.inputs[0])  # a Sequential has none, and takes its one tensor
+
+    def call(named: Named) -> dict[str, Any]:
+        packed = tree.pack_sequence_as(structure, [named[each.name] for each in model.inputs])
+        return dict(zip(names, tree.flatten(model(packed, training=False)), strict=True))
+
+    return named_function(opened.tf, opened.manifest.signature.inputs, call)
+
+
 def rows_for(opened: Published) -> Named:
     """Rows of the test split, else made up."""
     if opened.data is not None:
@@ -113,7 +129,7 @@ def _add(
     opened: Published, form: FormatName, rows: Named, expected: Named, folder: Path, exported: formats.Exported
 ) -> None:
     def runner(read: Any) -> Runner:
-        return function_runner(opened.tf, serving_function(opened.tf, read, opened.task))
+        return function_runner(opened.tf, serve_of(opened, read))
 
     if form == "keras":
         formats.add_keras(opened.model, runner, rows, expected, folder, exported)

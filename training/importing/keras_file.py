@@ -28,7 +28,7 @@ class KerasFile:
         self.inputs = [
             TensorSpec(name=each.name, dtype=each.dtype, shape=require_rows(each.name, each.shape)) for each in tensors
         ]
-        names = _output_names(keras, self._model)
+        names = output_names(keras, self._model)
         self.outputs: dict[str, list[int | None] | None] = {
             name: list(each.shape) for name, each in zip(names, self._model.outputs, strict=True)
         }
@@ -80,7 +80,7 @@ def _load(keras: Any, path: Path) -> Any:
         ) from None
 
 
-def _output_names(keras: Any, model: Any) -> list[str]:
+def output_names(keras: Any, model: Any) -> list[str]:
     """The keys of a model that returns a dict, else the names of its last layers, each once."""
     if isinstance(getattr(model, "output", None), dict):
         names = [str(path[-1]) for path, _ in keras.tree.flatten_with_path(model.output)]

@@ -14,9 +14,8 @@ from skylift.errors import InputError
 from training.contract import Data, Split, Task
 from training.export import formats
 from training.export.compare import ExportError, Named, Runner, compare
-from training.export.one import make, rows_for
+from training.export.one import make, rows_for, serve_of
 from training.export.running import function_runner, load_keras
-from training.export.signature import serving_function
 from training.published import Published
 
 CALIBRATION_ROWS = 256
@@ -61,6 +60,7 @@ class Bench:
     scratch: Path
     asked: Asked
     say: Callable[[str], None] = lambda text: None
+    _forms: dict[str, Path | UnfitError] = field(default_factory=dict, init=False)
 
     @property
     def tf(self) -> Any:
@@ -97,14 +97,22 @@ class Bench:
         Raises:
             UnfitError: it has no such form.
         """
+        if form not in self._forms:
+            self._forms[form] = self._made(form)
+        known = self._forms[form]
+        if isinstance(known, UnfitError):
+            raise known
+        return known
+
+    def _made(self, form: FormatName) -> Path | UnfitError:
         stored = self.opened.manifest.formats.get(form)
         if stored is not None:
             return self.opened.folder / stored.path
         folder = self.scratch / f"original-{form}"
         try:
-            return folder / (make(self.opened, form, folder).path if not folder.exists() else _only(folder))
+            return folder / make(self.opened, form, folder).path
         except ExportError as error:
-            raise UnfitError(error.message, hint=error.hint) from None
+            return UnfitError(error.message, hint=error.hint)
 
     def calibration(self) -> Split:
         """Rows of the training split, spread over it."""
@@ -122,7 +130,7 @@ class Bench:
     def checked(self, path: Path, run: Runner, least: float) -> Format:
         """A form of the same model, compared with the original on real rows, or made-up ones where there are no data."""
         rows = rows_for(self.opened)
-        serve = serving_function(self.tf, self.opened.model, self.task)
+        serve = serve_of(self.opened, self.opened.model)
         return Format(
             path=path.name, parity=compare(path.name, run, rows, function_runner(self.tf, serve)(rows), least)
         )
@@ -132,7 +140,3 @@ class Bench:
         folder = self.scratch / method
         made = formats.export_all(self.tf, model, self.task, self.data("to compare it on").test, folder)
         return Variant(method, folder, made.formats, details, made.notes)
-
-
-def _only(folder: Path) -> str:
-    return next(folder.iterdir()).name

@@ -8,9 +8,8 @@ from typing import Any
 
 from training.export import formats
 from training.export.compare import HALF_TOLERANCE, Runner
-from training.export.one import rows_for
+from training.export.one import rows_for, serve_of
 from training.export.running import function_runner
-from training.export.signature import serving_function
 from training.optimize.bench import Bench, UnfitError, Variant
 
 
@@ -37,9 +36,9 @@ def weights_int8(bench: Bench) -> Variant:
     folder = bench.scratch / "weights-int8"
 
     def runner(read: Any) -> Runner:
-        return function_runner(bench.tf, serving_function(bench.tf, read, bench.task))
+        return function_runner(bench.tf, serve_of(bench.opened, read))
 
-    rows, serve = rows_for(bench.opened), serving_function(bench.tf, model, bench.task)
+    rows, serve = rows_for(bench.opened), serve_of(bench.opened, model)
     expected = function_runner(bench.tf, serve)(rows)
     made = formats.export_function(bench.tf, model, serve, rows, expected, folder, least=HALF_TOLERANCE)
     formats.add_keras(model, runner, rows, expected, folder, made)

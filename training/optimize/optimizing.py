@@ -14,9 +14,8 @@ from skylift.artifacts.records import FormatName
 from skylift.errors import InputError, MachineError, SkyliftError, nearest
 from skylift.store import Store
 from training.contract import Array
-from training.export.one import rows_for
+from training.export.one import rows_for, serve_of
 from training.export.running import function_runner
-from training.export.signature import serving_function
 from training.loop.backend import describe_devices
 from training.optimize import judging, timing
 from training.optimize.bench import Asked, Bench, Progress, UnfitError, Variant
@@ -189,7 +188,7 @@ def _judge(bench: Bench, tried: list[_Tried], max_loss: float) -> None:
         each.row.value = judging.value_of(each.outputs, data, task)
     if data is None:
         return
-    run = function_runner(bench.tf, serving_function(bench.tf, bench.opened.model, task))
+    run = function_runner(bench.tf, serve_of(bench.opened, bench.opened.model))
     original = judging.value_of(judging.outputs_of(run, data, task), data, task)
     for each in tried:
         assert each.row.value is not None
