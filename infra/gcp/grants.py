@@ -93,11 +93,14 @@ def of_endpoints(place: names.Place, folder: str) -> dict[str, Any]:
 
 def _people(context: Context) -> Iterator[Grant]:
     keep, work = names.bucket(context, "keep"), names.bucket(context, "work")
-    made = ("datasets/", "code/", "runs/", "runs-index/", "studies/")
+    made = ("datasets/", "code/", "runs/", "runs-index/")
     yield Grant(who="launcher", what="record datasets, code and runs", actions=(CREATE,), **under(keep, *made))
     yield Grant(
         who="launcher", what="read records and models", actions=(READ,), **under(keep, *made, "models/", "endpoints/")
     )
+    # Apart from the grants above, for a changed condition replaces the grant of a stack that has it already.
+    yield Grant(who="launcher", what="record studies", actions=(CREATE,), **under(keep, "studies/"))
+    yield Grant(who="launcher", what="read studies", actions=(READ,), **under(keep, "studies/"))
     yield Grant(who="launcher", what="cancel runs and tell their state", actions=(WRITE,), **under(work, "live/"))
     yield Grant(
         who="launcher",
@@ -130,9 +133,10 @@ def _people(context: Context) -> Iterator[Grant]:
 
 
 def _custodian(keep: names.Place, work: names.Place) -> Iterator[Grant]:
-    kept = ("datasets/", "code/", "runs/", "runs-index/", "studies/", "models/")
+    kept = ("datasets/", "code/", "runs/", "runs-index/", "models/")
     passing = ("live/", "events/", "logs/", "checkpoints/", "replicas/", "samples/")
     yield Grant(who="custodian", what="delete models, datasets and runs", actions=DELETE, **under(keep, *kept))
+    yield Grant(who="custodian", what="delete studies", actions=DELETE, **under(keep, "studies/"))
     yield Grant(who="custodian", what="delete what runs left", actions=DELETE, **under(work, *passing))
     yield Grant(
         who="custodian",
