@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from serving.backends.choose import load as load_backend
 from skylift.artifacts import layout, models, runs, transfer
 from skylift.artifacts.records import ModelManifest, ModelRef, TaskInfo, now
 from skylift.artifacts.texts import row_of
-from skylift.client.explaining import Wanted
+from skylift.cli._group import cli
 from skylift.client.explaining import explain as ask
 from skylift.errors import InputError, MachineError, NotFoundError
 from training.contract import Data, Input, Split, Task
@@ -285,16 +286,12 @@ def test_grad_cam_finds_a_patch_that_was_planted_into_real_digits(frameworks: tu
         if has_one:
             image[up : up + 6, left : left + 6] = checked
     keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1), name="image"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(8, 3, padding="same", activation="relu"),
-            layers.Conv2D(8, 3, padding="same", activation="relu"),
-            layers.GlobalMaxPooling2D(),
-            layers.Dense(1, activation="sigmoid"),
-        ]
+    seeing = keras.Sequential(
+        [layers.Conv2D(8, 3, padding="same", activation="relu"), layers.Conv2D(8, 3, padding="same", activation="relu")]
     )
+    image = keras.Input((28, 28, 1), name="image")
+    maps = layers.GlobalMaxPooling2D()(seeing(layers.Rescaling(1 / 255)(image)))
+    model = keras.Model(image, layers.Dense(1, activation="sigmoid")(maps))
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
     model.fit(clean[:600], patched[:600], epochs=5, batch_size=32, verbose=0)
     assert model.evaluate(clean[600:], patched[600:], verbose=0)[1] > 0.95
@@ -362,7 +359,9 @@ class TestRefusals:
             explain(opened(frameworks, model, task, None), {"row": np.ones((1, 4), np.int32)})
 
 
-def test_a_published_model_explains_by_command_and_by_its_signature(bench: Any, tmp_path: Path) -> None:
+def test_a_published_model_explains_by_command_and_by_its_signature(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = bench.ask("tabular", hp={"epochs": 3}, model="cells", explain=True)
     code, printed = bench.run(run)
     assert code == 0, printed
@@ -387,10 +386,15 @@ def test_a_published_model_explains_by_command_and_by_its_signature(bench: Any, 
 
     stack: Any = SimpleNamespace(keep=bench.keep)
     page, picture = tmp_path / "why.html", tmp_path / "why.png"
-    found = ask(stack, "cells", rows["measures"][0].tolist(), wanted=Wanted(html=page, png=picture)).found
+    monkeypatch.setattr("skylift.cli.explain.open_stack", lambda *_: stack)
+    row = json.dumps(rows["measures"][0].tolist())
+    done = CliRunner().invoke(cli, ["explain", "cells", row, "--html", str(page), "--png", str(picture), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
     assert found["model"] == "cells:1" and found["explanations"][0]["completeness"]["holds"]
     shares = [part["share"] for part in found["explanations"][0]["parts"]]
     np.testing.assert_allclose(shares, answer["attributions"][0], atol=0.005)
+    assert found["prediction"]["label"] == ("benign", "malignant")[answer["explained"][0]]
     assert page.read_text().startswith("<!doctype html>") and picture.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"has shape \[3\], the model takes"):
         ask(stack, "cells", [1.0, 2.0, 3.0])

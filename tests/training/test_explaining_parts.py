@@ -12,6 +12,7 @@ from skylift.cli.explain import show
 from skylift.errors import InputError
 from training.contract import Input, Task
 from training.explain.features import MOST_COLUMNS, parts, table
+from training.explain.integrated_gradients import at_once
 from training.explain.permutation import judge
 from training.explain.pictures import AGAINST, FOR, overlay
 from training.explain.result import Completeness
@@ -127,6 +128,12 @@ def test_colours_go_by_sign_and_size() -> None:
     assert np.abs(drawn[0, 0] - FOR).max() < 12 and np.abs(drawn[0, 1] - AGAINST).max() < 12
     assert len(set(drawn[1, 0])) == 1  # grey: no share
     assert overlay(image, np.zeros((2, 2))).shape == (2, 2, 3)
+
+
+def test_large_inputs_are_computed_a_few_at_once() -> None:
+    assert at_once({"image": np.zeros((1, 28, 28, 1))}, 64) == 64
+    assert at_once({"image": np.zeros((1, 224, 224, 3))}, 64) == 4
+    assert at_once({"image": np.zeros((1, 2000, 2000, 3))}, 64) == 1
 
 
 def test_a_gap_that_is_too_large_does_not_hold() -> None:

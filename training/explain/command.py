@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skylift.errors import InputError
+from skylift.errors import InputError, MachineError
 from skylift.store import open_store
 
 METHODS = ("auto", "integrated-gradients", "grad-cam", "attention", "permutation", "shap")
@@ -43,7 +43,6 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _answer(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    from skylift.files import write_whole
     from training.explain.explaining import explain
     from training.explain.pages import render
     from training.explain.pictures import png
@@ -53,9 +52,9 @@ def _answer(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     rows = None if options.rows is None else _rows(options.rows, opened.task)
     found = explain(opened, rows, methods=options.method or ("auto",), wanted=options.label, against=options.baseline)
     if options.html is not None:
-        write_whole(options.html, [render(opened, found, options.truth, options.top).encode()])
+        _write(options.html, render(opened, found, options.truth, options.top).encode())
     if options.png is not None:
-        write_whole(options.png, [png(opened.task, found, options.top)])
+        _write(options.png, png(opened.task, found, options.top))
     return {
         "model": found.model,
         "input_kind": opened.task.input_kind,
@@ -67,6 +66,17 @@ def _answer(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             for method, explanation in found.given
         ],
     }
+
+
+def _write(path: Path, content: bytes) -> None:
+    from skylift.files import write_whole
+
+    try:
+        write_whole(path, [content])
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
+        ) from None
 
 
 def _rows(path: Path, task: Any) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from training.export.compare import Named
 
 FIRST_STEPS = 64
 MOST_STEPS = 4096
-CHUNK = 64
-"""Points of the path that are computed at once."""
+MOST_AT_ONCE = 64
+"""Points of the path that are computed at once, where memory allows."""
+NUMBERS_AT_ONCE = 2**20
+"""Of the input, in all points that are computed at once: a model's own activations are many times as many."""
 RELATIVE, ABSOLUTE = 0.01, 1e-4
 """The gap that is allowed: a share of the difference, or of the greatest number where the difference is nothing."""
 
@@ -80,17 +82,24 @@ class Integrator:
     def _mean_gradient(self, row: Any, start: Any, end: Any, weights: Any, steps: int) -> dict[str, Any]:
         """At the middles of equal steps."""
         total: dict[str, Any] = {}
-        for chunk in middles(steps).reshape(-1, CHUNK):
+        for chunk in middles(steps).reshape(-1, at_once(end, MOST_AT_ONCE)):
             for name, gradient in self._sum(row, start, end, weights, self._tf.constant(chunk)).items():
                 total[name] = gradient + total[name] if name in total else gradient
         return {name: each / steps for name, each in total.items()}
 
     def _sum_of_gradients(self, row: Any, start: Any, end: Any, weights: Any, points: Any) -> dict[str, Any]:
         tf = self._tf
-        many = {name: tf.repeat(each, CHUNK, axis=0) for name, each in row.items()}
+        many = {name: tf.repeat(each, points.shape[0], axis=0) for name, each in row.items()}
         values = {name: along(tf, start[name], end[name], points) for name in end}
         found = gradient_of(tf, self._inlets, many, values, lambda outputs: outputs @ weights)
         return {name: tf.reduce_sum(each, axis=0, keepdims=True) for name, each in found.items()}
+
+
+def at_once(values: dict[str, Any], most: int) -> int:
+    """How many points, a power of two, for rows `[1, …]` of such sizes."""
+    numbers: int = sum(int(np.prod(each.shape, dtype=int)) for each in values.values())
+    doublings = max(0, (NUMBERS_AT_ONCE // max(numbers, 1)).bit_length() - 1)
+    return min(most, 1 << doublings)
 
 
 def middles(steps: int) -> Array:

@@ -17,7 +17,7 @@ from skylift.artifacts.records import OtherSignature, Parity, TensorSpec
 from training.contract import Data, Task
 from training.explain.baselines import Baselines, baseline
 from training.explain.inlets import Inlets
-from training.explain.integrated_gradients import Integrator, along, gradient_of, middles
+from training.explain.integrated_gradients import Integrator, along, at_once, gradient_of, middles
 from training.explain.target import Target, class_target, labels_of
 from training.export import formats, running
 from training.export.compare import TOLERANCE, ExportError, Named, compare
@@ -25,8 +25,8 @@ from training.export.signature import output_name, serving_function
 
 NAME = "explain"
 STEPS = 128
-AT_ONCE = 16
-"""Points of the path that are computed at once, for each row."""
+MOST_AT_ONCE = 16
+"""Points of the path that are computed at once, for each row, where memory allows."""
 CHECKED_ROWS = 4
 
 
@@ -96,7 +96,7 @@ def explain_function(tf: Any, inlets: Inlets, task: Task, start: dict[str, Any])
         begin = {name: tf.broadcast_to(start[name], tf.shape(end[name])) for name in end}
         outputs = inlets.outputs(rows, end)
         index, weights = _predicted(tf, task, outputs)
-        mean = _mean_gradient(tf, inlets, rows, begin, end, weights)
+        mean = _mean_gradient(tf, inlets, rows, begin, end, weights, at_once(start, MOST_AT_ONCE))
         shares = {
             each.given.name: each.collapsed(tf, (end[each.given.name] - begin[each.given.name]) * mean[each.given.name])
             for each in inlets.each
@@ -125,14 +125,16 @@ def _predicted(tf: Any, task: Task, outputs: Any) -> tuple[Any, Any]:
     return index, tf.one_hot(index, tf.shape(outputs)[1])
 
 
-def _mean_gradient(tf: Any, inlets: Inlets, rows: Any, begin: Any, end: Any, weights: Any) -> dict[str, Any]:
+def _mean_gradient(
+    tf: Any, inlets: Inlets, rows: Any, begin: Any, end: Any, weights: Any, points_at_once: int
+) -> dict[str, Any]:
     """Over the middles of the steps, some at once: each row stands there as often as there are points."""
-    chunks = tf.constant(middles(STEPS).reshape(-1, AT_ONCE))
+    chunks = tf.constant(middles(STEPS).reshape(-1, points_at_once))
     names = list(end)
     many_rows, many_begin, many_end = (
-        {name: tf.repeat(each[name], AT_ONCE, axis=0) for name in each} for each in (rows, begin, end)
+        {name: tf.repeat(each[name], points_at_once, axis=0) for name in each} for each in (rows, begin, end)
     )
-    many_weights = tf.repeat(weights, AT_ONCE, axis=0)
+    many_weights = tf.repeat(weights, points_at_once, axis=0)
     count = tf.shape(weights)[0]
 
     def chunk(number: Any, *totals: Any) -> Any:
@@ -142,7 +144,9 @@ def _mean_gradient(tf: Any, inlets: Inlets, rows: Any, begin: Any, end: Any, wei
             tf, inlets, many_rows, values, lambda outputs: tf.reduce_sum(outputs * many_weights, axis=1)
         )
         sums = [
-            tf.reduce_sum(tf.reshape(found[name], tf.concat([[count, AT_ONCE], tf.shape(end[name])[1:]], 0)), axis=1)
+            tf.reduce_sum(
+                tf.reshape(found[name], tf.concat([[count, points_at_once], tf.shape(end[name])[1:]], 0)), axis=1
+            )
             for name in names
         ]
         return (
@@ -151,7 +155,7 @@ def _mean_gradient(tf: Any, inlets: Inlets, rows: Any, begin: Any, end: Any, wei
         )
 
     zeros = [tf.zeros_like(end[name]) for name in names]
-    _, *totals = tf.while_loop(lambda number, *_: number < STEPS // AT_ONCE, chunk, (tf.constant(0), *zeros))
+    _, *totals = tf.while_loop(lambda number, *_: number < STEPS // points_at_once, chunk, (tf.constant(0), *zeros))
     return {name: total / STEPS for name, total in zip(names, totals, strict=True)}
 
 
