@@ -24,6 +24,7 @@ from training.explain import explaining
 from training.explain.explaining import explain
 from training.explain.inlets import Inlets
 from training.explain.integrated_gradients import Integrator
+from training.explain.methods import fitting
 from training.explain.pages import render
 from training.explain.pictures import png
 from training.explain.target import choose
@@ -209,6 +210,32 @@ class TestOfOnePixelOneWord:
         found = only(explain(opened(frameworks, model, task, None), {"image": pixels}))
         expected = model.layers[-1].get_weights()[0].reshape(4, 4) * pixels[0, ..., 0] / 255
         np.testing.assert_allclose(found.map, expected, atol=1e-6)
+
+
+def test_layers_inside_layers_of_a_users_own_are_found(frameworks: tuple[Any, Any]) -> None:
+    _, keras = frameworks
+    layers = keras.layers
+
+    class Block(layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = layers.Conv2D(3, 3, padding="same", activation="relu")
+            self.attended = layers.MultiHeadAttention(2, 4)
+
+        def call(self, image: Any) -> Any:
+            rows = keras.ops.reshape(self.seen(image), (-1, 8, 24))
+            return self.attended(rows, rows)
+
+    image = keras.Input((8, 8, 1), name="image")
+    end = layers.Dense(1, activation="sigmoid")(layers.GlobalAveragePooling1D()(Block()(image)))
+    task = Task(
+        "binary", "binary_crossentropy", (Input((8, 8, 1), "float32", "image"),), ("a", "b"), input_kind="image"
+    )
+    made = opened(frameworks, keras.Model(image, end), task, None)
+    given = {"image": np.random.default_rng(0).normal(size=(1, 8, 8, 1)).astype(np.float32)}
+    found = only(explain(made, given, methods=["grad-cam"]))
+    assert found.map.shape == (8, 8) and "8 × 8 places" in found.notes[0]
+    assert fitting(made, True) == ["integrated-gradients", "grad-cam", "attention"]
 
 
 class TestOnRealData:

@@ -38,11 +38,17 @@ def watched(layers: list[Any], tell: Callable[[Any, Any], None]) -> Iterator[Non
 
 
 def leaves(model: Any) -> list[Any]:
-    """All layers that are no models, those of inner models included; parts of a layer (a block's own dense layer) are not."""
+    """All layers that are no models, once each: those of inner models and of a user's own layers included. What an attention is made
+    of is not: it is one."""
     found: dict[int, Any] = {}
-    for layer in model.layers:
-        inner = leaves(layer) if hasattr(layer, "layers") else [layer]
-        found.update((id(each), each) for each in inner)
+    waiting = [model]
+    while waiting:
+        layer = waiting.pop()
+        if not hasattr(layer, "layers"):
+            found[id(layer)] = layer
+        if not hasattr(layer, "_compute_attention"):
+            waiting += reversed(list(layer._flatten_layers(include_self=False, recursive=False)))
+    found.pop(id(model), None)
     return list(found.values())
 
 
