@@ -60,7 +60,9 @@ def command(
     _render.table(
         ["run", "state", "recipe", "model", "~test" if study is None else "~measured", ">begun", "by", "study"],
         rows,
-        empty="no runs yet: `skylift train mnist`" if study is None else f"no runs of study {study}",
+        empty="no runs yet, trials of studies left out: `skylift train mnist`"
+        if study is None
+        else f"no runs of study {study}",
     )
 
 

@@ -107,7 +107,7 @@ def _refuse_mixture(recipe: str | None, resume: str | None, asked: dict[str, Any
             raise click.UsageError("name a recipe (`skylift recipes` lists them) or a study to --resume")
         return
     words = {"space": "--search", "settings": "--set", "secrets": "--secret"}
-    given = [words.get(name, f"--{name}") for name, value in asked.items() if value]
+    given = sorted(words.get(name, f"--{name}") for name, value in asked.items() if value)
     if recipe is not None:
         given.insert(0, "RECIPE")
     if given:

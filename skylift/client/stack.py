@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skylift.client.explaining import Wanted
     from skylift.client.prediction import Prediction
     from skylift.client.training import Request, Run
+    from skylift.client.tuning import Tuned
     from skylift.engine import Engine, OnBuild, Tool
     from skylift.stack.outputs import EndpointOutput, Outputs
     from skylift.stack.settings import Settings
@@ -175,6 +176,40 @@ class Stack:
 
         found = unchanged.compare(self, asked)
         return self.run(found.run) if found.is_same and found.run is not None else None
+
+    def tune(
+        self,
+        recipe: str,
+        *,
+        search: Sequence[str] = (),
+        trials: int = 20,
+        parallel: int = 2,
+        metric: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        data: Path | str | None = None,
+        seed: int = 0,
+        name: str | None = None,
+        final: bool = True,
+    ) -> Tuned:
+        """Search a recipe's hyperparameters, and train and publish a model with the best unless `final` is false.
+
+        Args:
+            search: what to search, as on the command line: `units=16..256:log`, `cell=lstm,gru`; empty: what matters most.
+            parallel: trials at once, each a run of its own.
+            metric: what to search for, on the validation split; default what chooses the best epoch.
+            hyperparameters: fixed in all trials.
+            name: the study's; one that exists goes on.
+
+        Raises:
+            InputError: mistakes in what is asked; nothing was started.
+            ConflictError: the study of that name asks something else, or another command is at it.
+            RunFailedError: no trial came to its end.
+        """
+        from skylift.client import studying, training, tuning
+
+        asked = training.Request(recipe=recipe, hyperparameters=dict(hyperparameters or {}), data=data, seed=seed)
+        wish = studying.Search(asked, tuple(search), trials, parallel, metric, name)
+        return tuning.tune(self, studying.plan(self, wish), final=final)
 
     def resume(self, run: str, *, wait: bool = True) -> Run:
         """Go on with a run from its last checkpoint: under its id if it never ended, else as a new run that names it.

@@ -292,3 +292,34 @@ def _is_cancelled(run: Run) -> bool:
 def _at(trial: Running) -> tuple[int, float | None]:
     epoch = max(trial.history, default=0)
     return epoch, trial.history.get(epoch)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A study that has ended: its trials, the best of them, and the run that trained its setting to a model, where one was asked for."""
+
+    study: Study
+    trials: list[Trial]
+    best: Trial
+    run: Run | None
+
+
+def tune(stack: Stack, study: Study, *, final: bool = True) -> Tuned:
+    """Search to the end, and train the best setting unless `final` is false. Raises like Tuning.go() and Run.wait().
+
+    An interrupt cancels what runs; the same study goes on when it is searched again.
+    """
+    with Tuning(stack, study) as tuning:
+        tuning.open()
+        try:
+            for _ in tuning.go():
+                pass
+        except KeyboardInterrupt:
+            tuning.stop()
+            raise
+        best = tuning.best
+        assert best is not None  # go() has seen to it
+        run = tuning.train_best() if final else None
+    if run is not None:
+        run.wait()
+    return Tuned(tuning.study, tuning.ended, best, run)

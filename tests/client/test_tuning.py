@@ -132,7 +132,7 @@ def test_one_at_a_time_the_seed_decides_what_is_tried_and_the_recipe_comes_first
     assert tried(first) == tried(do(player, search(name="again")))
     assert tried(first) != tried(do(player, search(name="other", seed=2)))
     for spec in player.specs:
-        assert (spec.publishes, spec.study, spec.hyperparameters.keys()) == (False, spec.study, {"depth"})
+        assert not spec.publishes and list(spec.hyperparameters) == ["depth"]
     assert [spec.trial for spec in player.specs] == list(range(8)) * 3
 
 
@@ -156,7 +156,7 @@ def test_a_study_that_was_interrupted_goes_on_with_its_runs_and_ends_as_if_it_ne
 
 def test_what_lies_behind_is_cancelled_and_counts_as_pruned(player: Player) -> None:
     player.worth = lambda values: 0.2 if values["kind"] == "flat" else 0.9
-    player.stays = lambda spec: 5 if spec.hyperparameters["kind"] == "flat" and spec.trial > 2 else None
+    player.stays = lambda spec: 5 if spec.hyperparameters["kind"] == "flat" and (spec.trial or 0) > 2 else None
     ended = do(player, search(space=("kind=round,flat", "depth=1..9"), trials=12, parallel=2))
     pruned = [trial for trial in ended if trial.state == "pruned"]
     assert pruned and all(trial.values["kind"] == "flat" and trial.epochs < 5 for trial in pruned)
@@ -226,6 +226,13 @@ def test_the_best_is_trained_once_more_to_publish_and_only_once(player: Player) 
     assert (spec.publishes, spec.trial, spec.study, spec.hyperparameters) == (True, None, "hill", best.values)
     told = studying.command_for(tuning.study, best)
     assert told == f"skylift train hill.py --set depth={best.values['depth']} --seed 4"
+
+
+def test_from_python_the_whole_search_is_one_call(player: Player) -> None:
+    tuned = player.bench.stack.tune("hill.py", search=["depth=1..100"], trials=3, parallel=1, name="one")
+    assert [trial.number for trial in tuned.trials] == [0, 1, 2] and tuned.study.id == "one"
+    assert tuned.run is not None
+    assert runs.read_spec(player.bench.keep, tuned.run.id).hyperparameters == tuned.best.values
 
 
 def test_a_longer_study_keeps_what_it_has(player: Player) -> None:

@@ -54,9 +54,7 @@ def differences(found: Sequence[Compared]) -> list[tuple[str, list[str]]]:
     rows = [(name, values) for name, values in rows if len(set(values)) > 1]
     rows.append(("state", [run.state for run in found]))
     metrics = sorted({name for run in found for name in run.metrics})
-    return rows + [
-        (f"test {name.replace('_', ' ')}", [_text(run.metrics.get(name)) for run in found]) for name in metrics
-    ]
+    return rows + [(_measured(name), [_text(run.metrics.get(name)) for run in found]) for name in metrics]
 
 
 def render(found: Sequence[Compared]) -> str:
@@ -89,6 +87,12 @@ def _compared(keep: Store, work: Store, run_id: str) -> Compared:
         metrics=result.metrics if result else {},
         curves={name: [epochs[epoch].get(name, float("nan")) for epoch in sorted(epochs)] for name in names},
     )
+
+
+def _measured(name: str) -> str:
+    """A metric with where it was measured: of a trial on the validation split."""
+    where = "validation" if name.startswith("val_") else "test"
+    return f"{where} {name.removeprefix('val_').replace('_', ' ')}"
 
 
 def _text(value: Any) -> str:
