@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -14,9 +15,24 @@ import msgspec
 from skylift.errors import SkyliftError
 from training.data.command import configure as configure_data
 from training.explain.command import configure as configure_explain
+from training.export.command import configure as configure_export
+from training.optimize.command import configure as configure_optimize
+from training.scaling.command import configure as configure_scaling
 from training.shard.command import configure as configure_shard
 from training.trackers.command import configure as configure_track
 from training.tune.command import configure as configure_tune
+
+ROOMS: dict[str, str] = {
+    "data": "training.data.command",
+    "explain": "training.explain.command",
+    "export": "training.export.command",
+    "optimize": "training.optimize.command",
+    "scaling": "training.scaling.command",
+    "shard": "training.shard.command",
+    "track": "training.trackers.command",
+    "tune": "training.tune.command",
+}
+"""Subcommands whose module has `configure(parser)` and `run(options)`, which gives what to print; imported when it is asked for."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,34 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
             return attempt(options.run, options.scratch, options.number, options.wire, options.lifeline)
         if options.command == "import":
             return _import(options)
-        if options.command == "data":
-            from training.data import command
-
-            _answer(command.run(options))
-            return 0
-        if options.command == "explain":
-            from training.explain.command import run as explain
-
-            _answer(explain(options))
-            return 0
         if options.command == "compare":
             return _compare(options)
         if options.command == "tensorboard":
             return _tensorboard(options)
-        if options.command == "track":
-            from training.trackers.command import run as send
-
-            _answer(send(options))
-            return 0
-        if options.command == "shard":
-            from training.shard import command as sharding
-
-            _answer(sharding.run(options))
-            return 0
-        if options.command == "tune":
-            from training.tune import command as tuning
-
-            _answer(tuning.run(options))
+        if options.command in ROOMS:
+            _answer(importlib.import_module(ROOMS[options.command]).run(options))
             return 0
         return _recipes(options)
     except SkyliftError as error:
@@ -160,8 +154,13 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--unit", default="", help="unit of the value of a regression")
     adding.add_argument("--image", action="store_true", help="the input is an image")
     adding.add_argument("--json", action="store_true")
+    configure_optimize(
+        commands.add_parser("optimize", help="make smaller and faster forms of a model, and measure them")
+    )
+    configure_export(commands.add_parser("export", help="write one form of a model to a file"))
     data = commands.add_parser("data", help="prepare datasets, and list sets that packages carry")
     configure_data(data)
+    configure_scaling(commands.add_parser("scaling", help="measure how training goes with the number of workers"))
     comparing = commands.add_parser("compare", help="put runs beside each other")
     comparing.add_argument("runs", nargs="+", metavar="RUN", help="ids of runs")
     comparing.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")

@@ -8,6 +8,7 @@ from skylift.cli._options import common, complete_recipes, complete_runs, open_s
 from skylift.cli.data import complete_datasets
 
 if TYPE_CHECKING:
+    from skylift.artifacts.records import FormatName
     from skylift.client import Stack
     from skylift.client.training import Request
 
@@ -47,6 +48,15 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="A secret kept by `skylift secret`; only its name is recorded.",
 )
 @click.option("--seed", default=0, show_default=True, help="Decides the split, the order and the first weights.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["saved_model", "keras", "onnx", "h5", "tflite"]),
+    multiple=True,
+    default=("saved_model", "onnx", "keras"),
+    show_default="saved_model, onnx and keras",
+    help="A form to store the model in, beside SavedModel.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
@@ -94,6 +104,7 @@ def command(
     env: dict[str, str],
     secrets: tuple[str, ...],
     seed: int,
+    formats: tuple[FormatName, ...],
     workers: int,
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"],
     ps: int,
@@ -119,6 +130,7 @@ def command(
             *(("--explain", explain), ("--if-changed", if_changed)),
         )
         given = [name for name, value in told if value]
+        given += ["--format"] if ctx.get_parameter_source("formats") is not click.core.ParameterSource.DEFAULT else []
         if given:
             raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
         run = training.resume(stack, resume)
@@ -131,6 +143,7 @@ def command(
             env=env,
             secrets=secrets,
             seed=seed,
+            formats=tuple(dict.fromkeys(formats)),
             workers=workers,
             strategy=strategy,
             ps=ps,

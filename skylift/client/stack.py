@@ -13,8 +13,9 @@ from skylift.errors import InputError, not_found
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
-    from skylift.artifacts.records import Deployment, ModelRef, RunSummary
+    from skylift.artifacts.records import Deployment, FormatName, ModelRef, RunSummary
     from skylift.client.explaining import Wanted
+    from skylift.client.optimizing import Optimized, Optimizing
     from skylift.client.prediction import Prediction
     from skylift.client.training import Request, Run
     from skylift.client.tuning import Tuned
@@ -124,6 +125,7 @@ class Stack:
         strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto",
         ps: int = 0,
         explain: bool = False,
+        formats: Sequence[FormatName] = ("saved_model", "onnx", "keras"),
         if_changed: bool = False,
         wait: bool = True,
     ) -> Run:
@@ -139,6 +141,7 @@ class Stack:
             strategy: how the work is shared out among devices and workers.
             ps: processes beside them that hold the parameters; the workers then do not wait for each other.
             explain: give the SavedModel a signature `explain`, which says what its predictions go by.
+            formats: in which the model is stored, beside SavedModel.
             if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
                 that is at work: the run returned is then that one. `skylift.client.unchanged.compare` says what is different.
 
@@ -163,6 +166,7 @@ class Stack:
             strategy=strategy,
             ps=ps,
             explain=explain,
+            formats=tuple(formats),
         )
         run = self._same(asked) if if_changed else None
         run = run or training.start(self, asked)
@@ -237,6 +241,15 @@ class Stack:
         from skylift.artifacts import runs
 
         return runs.list_runs(self.keep, self.work, limit=limit, where=where)
+
+    def optimize(self, model: str, how: Optimizing | None = None) -> Optimized:
+        """Try ways to make a model smaller and faster, and publish one of them if that is asked; docs/optimizing.md.
+
+        Raises like skylift.client.optimizing.optimize.
+        """
+        from skylift.client import optimizing
+
+        return optimizing.optimize(self, model, how or optimizing.Optimizing())
 
     def shard(
         self,

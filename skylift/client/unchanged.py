@@ -97,6 +97,8 @@ def _differs(
         found.append("the signature `explain` is asked for, the model has none")
     if asked.seed != spec.seed:
         found.append(f"the seed is {asked.seed}, it was {spec.seed}")
+    if {*asked.formats} != {*spec.formats}:
+        found.append(f"the formats are {', '.join(asked.formats)}, they were {', '.join(spec.formats)}")
     return found
 
 

@@ -21,7 +21,7 @@ from training.contract import Array, Data, Task
 from training.data.fitting import fitted, named
 from training.explain import signature
 from training.export.compare import ExportError
-from training.export.formats import Exported, export_all
+from training.export.formats import Exported, export_all, refuse_impossible
 from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
 from training.loop import backend, batches
@@ -105,6 +105,8 @@ class Work:
         check_model(recipe.name, twin or model, data, task)
         if spec.explain:
             signature.refuse_impossible(tf, twin or model, task)
+        if spec.publishes and self.is_chief and twin is None and group.replicas == 1:
+            refuse_impossible(tf, model, task, data.test, spec.formats)
         learner = self._learn(tf, keras, model, data, task, settings, group, twin)
         if not self.is_chief:
             return Helped(step=self.progress.step)
@@ -254,7 +256,7 @@ class Work:
         if published is None:
             self.tell("exporting")
             folder = self._scratch / "model"
-            exported = export_all(tf, learner.model, task, data.test, folder)
+            exported = export_all(tf, learner.model, task, data.test, folder, self.spec.formats)
             for note in exported.notes:
                 print(note, flush=True)
                 self._events.write("note", text=note)
