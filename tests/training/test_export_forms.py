@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from skylift.artifacts import models
+from training.export import formats
 from training.export.formats import export_all
 from training.recipes import attention, sequence, text
 
@@ -16,7 +17,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # TensorFlow, Keras and tf2onnx warn about each other
 ]
 
-ALL = ("saved_model", "keras", "onnx", "h5", "tflite")
+ALL = formats.FORMATS
 
 
 def test_a_transformer_has_all_forms_but_h5_and_with_exact_gelu_no_onnx(frameworks: Any, tmp_path: Path) -> None:
