@@ -34,7 +34,6 @@ SECTIONS: dict[str, dict[str, str]] = {
         "recipes": "List what can be trained, and its hyperparameters.",
         "train": "Train a recipe and follow the run.",
         "tune": "Search a recipe's hyperparameters.",
-        "tune": "Search a recipe's hyperparameters.",
         "runs": "List runs, newest first, or show one.",
         "compare-runs": "Put runs beside each other.",
         "tensorboard": "Show runs in TensorBoard.",
