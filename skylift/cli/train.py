@@ -125,14 +125,7 @@ def command(
     recipe = _one_recipe(recipe_argument, recipe_option, resume)
     stack = open_stack(ctx, stack_flag)
     if resume is not None:
-        told = (
-            *(("--set", settings), ("--env", env), ("--data", data)),
-            *(("--explain", explain), ("--if-changed", if_changed)),
-        )
-        given = [name for name, value in told if value]
-        given += ["--format"] if ctx.get_parameter_source("formats") is not click.core.ParameterSource.DEFAULT else []
-        if given:
-            raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
+        _refuse_changes(ctx)
         run = training.resume(stack, resume)
     else:
         asked = training.Request(
@@ -157,6 +150,16 @@ def command(
         _follow.started(run, as_json=as_json)
     else:
         _follow.to_the_end(run, as_json=as_json)
+
+
+def _refuse_changes(ctx: click.Context) -> None:
+    """Raises UsageError where something is asked of a resumed run that would have to be another one."""
+    names = {"settings": "--set", "env": "--env", "data": "--data", "explain": "--explain"}
+    names |= {"formats": "--format", "if_changed": "--if-changed"}
+    default = click.core.ParameterSource.DEFAULT
+    given = [option for name, option in names.items() if ctx.get_parameter_source(name) is not default]
+    if given:
+        raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
 
 
 def _is_same(stack: Stack, asked: Request, as_json: bool) -> bool:

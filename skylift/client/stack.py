@@ -135,11 +135,9 @@ class Stack:
             recipe: a bundled recipe's name, `path/to/file.py` or `package.module`.
             model: the name to publish under; default the recipe's.
             data: a folder of files that `load` gets as `source`, of which only what changed is sent; or as a text the name of a dataset.
-            env: environment variables of the run, recorded.
-            secrets: names of secrets; values go into the environment and are never recorded.
+            env, secrets: environment variables, recorded; names of secrets, whose values go there too and are never recorded.
             workers: processes that learn together; see docs/training.md.
-            strategy: how the work is shared out among devices and workers.
-            ps: processes beside them that hold the parameters; the workers then do not wait for each other.
+            strategy, ps: how the work is shared out; processes beside them that hold the parameters, so that no worker waits.
             explain: give the SavedModel a signature `explain`, which says what its predictions go by.
             formats: in which the model is stored, beside SavedModel.
             if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
