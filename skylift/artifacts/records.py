@@ -122,8 +122,8 @@ class RunSpec(Record, frozen=True, kw_only=True):
     skylift: str = ""
     resumed_from: str | None = None
     resources: dict[str, Any] = {}
-    formats: list[FormatName] = msgspec.field(default_factory=lambda: ["saved_model", "onnx", "keras"])
-    """The forms that the model is stored in. SavedModel always is: the others are made from it."""
+    formats: list[FormatName] = []
+    """Forms that the model must have beside the usual three, or of these one that must not be dropped."""
     explain: bool = False
     """Whether the SavedModel gets a second signature, `explain`, which says what its predictions go by."""
     workers: int = 1

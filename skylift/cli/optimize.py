@@ -133,5 +133,7 @@ def _raise_failure(found: Optimized) -> None:
     from skylift.errors import RunFailedError
 
     raise RunFailedError(
-        found.failure, hint="allow a larger --max-loss, or give more --epochs", details={"result": msgspec.to_builtins(found)}
+        found.failure,
+        hint="allow a larger --max-loss, or give more --epochs",
+        details={"result": msgspec.to_builtins(found)},
     )

@@ -51,11 +51,9 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["saved_model", "keras", "onnx", "h5", "tflite"]),
+    type=click.Choice(["tflite", "h5", "onnx", "keras"]),
     multiple=True,
-    default=("saved_model", "onnx", "keras"),
-    show_default="saved_model, onnx and keras",
-    help="A form to store the model in, beside SavedModel.",
+    help="A form that the model must have, beside SavedModel; ONNX and .keras are tried anyway.",
 )
 @click.option(
     "--workers",

@@ -125,7 +125,7 @@ class Stack:
         strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto",
         ps: int = 0,
         explain: bool = False,
-        formats: Sequence[FormatName] = ("saved_model", "onnx", "keras"),
+        formats: Sequence[FormatName] = (),
         if_changed: bool = False,
         wait: bool = True,
     ) -> Run:
@@ -139,7 +139,7 @@ class Stack:
             workers: processes that learn together; see docs/training.md.
             strategy, ps: how the work is shared out; processes beside them that hold the parameters, so that no worker waits.
             explain: give the SavedModel a signature `explain`, which says what its predictions go by.
-            formats: in which the model is stored, beside SavedModel.
+            formats: which the model must have, beside SavedModel; ONNX and .keras are tried anyway.
             if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
                 that is at work: the run returned is then that one. `skylift.client.unchanged.compare` says what is different.
 

@@ -43,7 +43,7 @@ class Request:
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     seed: int = 0
-    formats: tuple[records.FormatName, ...] = ("saved_model", "onnx", "keras")
+    formats: tuple[records.FormatName, ...] = ()
     explain: bool = False
     workers: int = 1
     strategy: Literal["auto", "one", "mirrored", "multiworker", "ps"] = "auto"

@@ -97,8 +97,8 @@ def _differs(
         found.append("the signature `explain` is asked for, the model has none")
     if asked.seed != spec.seed:
         found.append(f"the seed is {asked.seed}, it was {spec.seed}")
-    if {*asked.formats} != {*spec.formats}:
-        found.append(f"the formats are {', '.join(asked.formats)}, they were {', '.join(spec.formats)}")
+    if more := sorted({*asked.formats} - {*spec.formats}):
+        found.append(f"{', '.join(more)} must be among the model's forms, nobody asked for it before")
     return found
 
 

@@ -58,7 +58,7 @@ def test_a_run_stores_the_forms_that_were_asked_for_beside_the_saved_model(bench
     code, printed = bench.run(run)
     assert code == 0, printed
     manifest = models.read_manifest(bench.keep, models.resolve(bench.keep, "points"))
-    assert set(manifest.formats) == {"saved_model", "h5", "tflite"}
+    assert set(manifest.formats) == {"saved_model", "onnx", "keras", "h5", "tflite"}
     assert all(form.parity is not None and form.parity.holds for form in manifest.formats.values())
 
 

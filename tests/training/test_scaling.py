@@ -154,4 +154,7 @@ class TestMeasuring:
     def test_a_recipe_that_fails_says_so_once_and_leaves_nobody(self, bench: Any) -> None:
         done = self.scaling(bench, "--workers", "2", "--hyperparameters", '{"batch_size": 400}')
         assert done.returncode == InputError.exit_code
-        assert "the training split has 300 rows, a step of 1 worker with 400 each takes 400" in json.loads(done.stdout)["error"]["message"]
+        assert (
+            "the training split has 300 rows, a step of 1 worker with 400 each takes 400"
+            in json.loads(done.stdout)["error"]["message"]
+        )

@@ -21,7 +21,7 @@ from training.contract import Array, Data, Task
 from training.data.fitting import fitted, named
 from training.explain import signature
 from training.export.compare import ExportError
-from training.export.formats import Exported, export_all, refuse_impossible
+from training.export.formats import DEFAULT, Exported, export_all, refuse_impossible
 from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
 from training.loop import backend, batches
@@ -256,7 +256,7 @@ class Work:
         if published is None:
             self.tell("exporting")
             folder = self._scratch / "model"
-            exported = export_all(tf, learner.model, task, data.test, folder, self.spec.formats)
+            exported = export_all(tf, learner.model, task, data.test, folder, (*DEFAULT, *self.spec.formats))
             for note in exported.notes:
                 print(note, flush=True)
                 self._events.write("note", text=note)
