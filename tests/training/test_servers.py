@@ -19,7 +19,7 @@ from training.cluster.description import Cluster, read_tf_config
 from training.cluster.surroundings import look
 
 MEMBERS = ("c:1", "a:1", "b:1", "p:1")
-LONG = {"epochs": 20, "checkpoint_seconds": 0.2, "steps_per_call": 1}
+LONG = {"epochs": 8, "learning_rate": 0.005, "checkpoint_seconds": 0.2, "steps_per_call": 1}
 EPOCH = 38
 FLOOR = 0.7
 """What two clouds of points are told apart with after that many epochs; guessing gives 0.5."""
@@ -200,7 +200,7 @@ class TestRuns:
     def begin(self, bench: Any, run: str) -> tuple[subprocess.Popen[bytes], dict[int, psutil.Process]]:
         """Start a run and let it come to a random step behind its first checkpoint: its supervisor, and those of the members."""
         chief = bench.start(run)
-        wanted = random.randrange(1, 200)
+        wanted = random.randrange(1, 100)
         bench.wait_for(lambda: max(bench.saved_steps(run), default=0) >= wanted)
         return chief, members_of(chief)
 
@@ -212,7 +212,7 @@ class TestRuns:
         printed = chief.communicate(timeout=180)[0].decode()
         assert chief.returncode == 0, printed
         result = bench.result(run)
-        assert result.attempts == 1 and result.steps == EPOCH * 20
+        assert result.attempts == 1 and result.steps == EPOCH * 8
         assert result.metrics["accuracy"] >= FLOOR
         assert left_over(run) == []
 
@@ -224,7 +224,7 @@ class TestRuns:
         assert chief.returncode == 0, printed
         assert re.search(r"resumed from step \d+ of run", printed)
         result = bench.result(run)
-        assert result.attempts == 2 and result.steps == EPOCH * 20
+        assert result.attempts == 2 and result.steps == EPOCH * 8
         assert result.metrics["accuracy"] >= FLOOR
         assert left_over(run) == []
 

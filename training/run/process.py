@@ -126,7 +126,9 @@ def _environment(spec: RunSpec, cluster: Cluster | None) -> dict[str, str]:
     """Ours and the run's; TF_CONFIG is that of this attempt's group, and none for a process alone."""
     found = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **spec.env}
     found.pop("TF_CONFIG", None)
-    if cluster is not None and cluster.ps:  # else it says every second that a lost worker does not answer; errors are raised
+    if (
+        cluster is not None and cluster.ps
+    ):  # else it says every second that a lost worker does not answer; errors are raised
         found.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return found if cluster is None else found | {"TF_CONFIG": cluster.tf_config()}
 
