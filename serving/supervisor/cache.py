@@ -33,6 +33,8 @@ class Cache:
     def __init__(self, root: Path, endpoint: str) -> None:
         self._root = root
         self._last = root / f"last-{endpoint}.json"
+        self._held: dict[str, int] = {}
+        """By digest, an open folder with a shared lock: no other process of this cache removes it."""
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,6 +55,7 @@ class Cache:
                     self._download(keep, ref, folder)
                 except OSError as error:
                     raise translate(error, str(folder), "write") from error
+            self._hold(folder)
         return folder
 
     def _download(self, keep: Store, ref: ModelRef, folder: Path) -> None:
@@ -66,6 +69,8 @@ class Cache:
     def find(self, ref: ModelRef) -> Path | None:
         """The folder of a version if it is here."""
         folder = self._root / ref.digest
+        with contextlib.suppress(OSError):
+            self._hold(folder)  # first, lest it be removed between the look and the use
         return folder if self._is_complete(folder, ref) else None
 
     def remember(self, deployment: Deployment) -> None:
@@ -81,13 +86,24 @@ class Cache:
             return None
 
     def prune(self, keep: set[str]) -> None:
-        """Remove all versions but those in `keep` and those that another endpoint of this cache remembers."""
-        for path in self._root.glob("last-*.json"):
-            with contextlib.suppress(OSError, SkyliftError):
-                keep = keep | {decode(path.read_bytes(), Deployment, str(path)).model.digest}
-        for folder in self._root.iterdir():
-            if folder.is_dir() and len(folder.name) == 64 and folder.name not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
+        """Remove all versions but those in `keep`, those that another endpoint of this cache remembers, and those that another
+        process loads or serves."""
+        with self._locked():
+            for path in self._root.glob("last-*.json"):
+                with contextlib.suppress(OSError, SkyliftError):
+                    keep = keep | {decode(path.read_bytes(), Deployment, str(path)).model.digest}
+            for digest in set(self._held) - keep:
+                os.close(self._held.pop(digest))
+            for folder in self._root.iterdir():
+                if folder.is_dir() and len(folder.name) == 64 and folder.name not in keep:
+                    _remove_unless_held(folder)
+
+    def _hold(self, folder: Path) -> None:
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        before, self._held[folder.name] = self._held.get(folder.name), held
+        if before is not None:
+            os.close(before)  # perhaps of a folder that somebody has removed since
 
     def _is_complete(self, folder: Path, ref: ModelRef) -> bool:
         try:
@@ -116,6 +132,17 @@ class Cache:
             yield
         finally:
             os.close(handle)
+
+
+def _remove_unless_held(folder: Path) -> None:
+    mine = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(mine)
 
 
 def _manifest_as_published(keep: Store, ref: ModelRef) -> bytes:

@@ -190,7 +190,7 @@ class Follower:
         try:
             self._cache.remember(deployment)
             self._cache.prune({one.model.digest for one in (deployment, before) if one is not None})
-        except OSError as error:
+        except (OSError, SkyliftError) as error:
             log.event("cache_not_tidied", message=str(error))
 
     async def _begin_from_cache(self) -> None:

@@ -101,6 +101,16 @@ class TestCache:
         own.prune({refs[2].digest})
         assert [own.find(ref) is not None for ref in refs] == [True, False, True]
 
+    def test_pruning_leaves_what_another_endpoint_is_about_to_load(self, bench: Bench) -> None:
+        first, second = bench.publish_scale(2), bench.publish_scale(3)
+        own, other = (Cache(bench.folder / "cache", name) for name in ("own", "other"))
+        folder = other.fetch(bench.keep, first)
+        own.fetch(bench.keep, second)
+        own.prune({second.digest})
+        assert (folder / "manifest.json").is_file()
+        other.prune(set())  # it has loaded something else, and lets go
+        assert not folder.exists() and own.find(second) is not None
+
     def test_what_is_remembered_survives_and_nonsense_is_nothing(self, bench: Bench) -> None:
         made = self.deployment(bench.publish_scale(2))
         cache = Cache(bench.folder / "cache", "default")
