@@ -126,6 +126,38 @@ def show(ctx: click.Context, name: str, profile: Path | None, stack_flag: str | 
     _render.next_steps((f"skylift train RECIPE --data {shown.ref.partition('@')[0]}", "trains on its newest version"))
 
 
+@command.command("drift")
+@click.argument("name", metavar="NAME[@DIGEST]", shell_complete=complete_datasets)
+@click.argument("reference", metavar="[REFERENCE]", required=False, shell_complete=complete_datasets)
+@stack_option
+@common
+@click.pass_context
+def drift(ctx: click.Context, name: str, reference: str | None, stack_flag: str | None, as_json: bool) -> None:
+    """Show how far a version's training rows lie from REFERENCE's (default: the version before), column by column.
+
+    A column has drifted where its population stability index is 0.2 or more, and more than chance gives for so few rows.
+    """
+    from skylift.cli import _render
+    from skylift.client import data
+
+    stack = open_stack(ctx, stack_flag)
+    before, now = data.drift_pair(stack, name, reference)
+    shifts = data.drift(stack, before, now)
+    if as_json:
+        _render.print_json({"reference": before, "dataset": now, "columns": shifts})
+        return
+    _render.table(
+        ["column", "compared", ">PSI", ">limit", "drifted"],
+        [
+            (each.column, each.measure, f"{each.psi:.3f}", f"{each.limit:.3f}", "yes" if each.has_moved else "no")
+            for each in shifts
+        ],
+        empty="",
+    )
+    click.echo(f"\n{now} against {before}")
+    _render.next_steps((f"skylift train RECIPE --data {name} --if-drifted", "trains where a column has drifted"))
+
+
 def _task(known: dict[str, Any]) -> str:
     target = known["target"]
     labels = target["labels"]

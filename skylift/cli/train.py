@@ -88,6 +88,11 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     is_flag=True,
     help="Start only when the data, the recipe or what is set differs from the model's newest run. For cron and CI.",
 )
+@click.option(
+    "--if-drifted",
+    is_flag=True,
+    help="The same, but a newer version of the dataset counts only where a column has drifted: `skylift data drift`.",
+)
 @click.option("-d", "--detach", is_flag=True, help="Return when the run is on its way.")
 @common
 @click.pass_context
@@ -109,6 +114,7 @@ def command(
     explain: bool,
     resume: str | None,
     if_changed: bool,
+    if_drifted: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -140,7 +146,7 @@ def command(
             ps=ps,
             explain=explain,
         )
-        if if_changed and _is_same(stack, asked, as_json):
+        if (if_changed or if_drifted) and _is_same(stack, asked, if_drifted, as_json):
             return
         with _progress.bytes_bar("sending data", quiet=as_json) as bar:
             run = training.start(stack, asked, progress=bar)
@@ -153,19 +159,19 @@ def command(
 def _refuse_changes(ctx: click.Context) -> None:
     """Raises UsageError where something is asked of a resumed run that would have to be another one."""
     names = {"settings": "--set", "env": "--env", "data": "--data", "explain": "--explain"}
-    names |= {"formats": "--format", "if_changed": "--if-changed"}
+    names |= {"formats": "--format", "if_changed": "--if-changed", "if_drifted": "--if-drifted"}
     default = click.core.ParameterSource.DEFAULT
     given = [option for name, option in names.items() if ctx.get_parameter_source(name) is not default]
     if given:
         raise click.UsageError(f"--resume goes on with what was asked; {', '.join(given)} cannot change it")
 
 
-def _is_same(stack: Stack, asked: Request, as_json: bool) -> bool:
-    """Whether nothing has changed; says what was found, in JSON only where no run follows that prints its own."""
+def _is_same(stack: Stack, asked: Request, by_drift: bool, as_json: bool) -> bool:
+    """Whether nothing has changed that counts; says what was found, in JSON only where no run follows that prints its own."""
     from skylift.cli import _render
     from skylift.client import unchanged
 
-    found = unchanged.compare(stack, asked)
+    found = unchanged.compare(stack, asked, by_drift=by_drift)
     if found.is_same and as_json:
         _render.print_json({"started": False, "run": found.run, "model": found.model, "why": found.sentence()})
     elif not as_json:

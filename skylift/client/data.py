@@ -12,7 +12,7 @@ from skylift.artifacts import datasets, layout, runs
 from skylift.artifacts.datasets import Use, Version
 from skylift.artifacts.records import FINAL, DatasetManifest
 from skylift.client.purging import Purge, purge
-from skylift.errors import ConflictError, InputError, not_found
+from skylift.errors import ConflictError, InputError, NotFoundError, not_found
 from skylift.launch import asking
 from skylift.store import ObjectNotFoundError
 
@@ -83,6 +83,49 @@ def _arguments(stack: Stack, name: str, source: str, how: Preparing) -> list[str
         arguments += [f"--runner={how.runner}", f"--workers={how.workers}", *(f"--beam={one}" for one in how.beam)]
         arguments += [f"--work={how.work}"] if how.work else []
     return arguments
+
+
+class Shift(msgspec.Struct, frozen=True):
+    """A column of two versions: population stability index, and the one from which it counts as moved."""
+
+    column: str
+    measure: str
+    psi: float
+    limit: float
+    has_moved: bool
+
+
+def drift_pair(stack: Stack, name: str, reference: str | None) -> tuple[str, str]:
+    """The version to compare with, and the version: `name@digest` each. Without a reference it is the one before.
+
+    Raises:
+        NotFoundError: there is no such version, or none before it.
+    """
+    now = datasets.resolve(stack.keep, name)
+    if reference is not None:
+        return datasets.resolve(stack.keep, reference), now
+    plain, _, digest = now.partition("@")
+    versions = [version.digest for version in datasets.read_versions(stack.keep, plain)]
+    place = versions.index(digest)
+    if place == 0:
+        raise NotFoundError(
+            f"{plain} has no version before {digest[:12]}", hint=f"name what to compare with: `data drift {name} OTHER`"
+        )
+    return f"{plain}@{versions[place - 1]}", now
+
+
+def drift(stack: Stack, reference: str, other: str) -> list[Shift]:
+    """How far the training rows of one version lie from another's, by column, the farthest first.
+
+    Args:
+        reference, other: `name`, `name@digest` or a unique beginning of it.
+
+    Raises:
+        NotFoundError: there is no such version.
+        InputError: they have other columns or too few rows, or are folders that were sent as they are.
+    """
+    refs = [datasets.resolve(stack.keep, ref) for ref in (reference, other)]
+    return msgspec.convert(asking.ask_training(["data", "drift", *refs, f"--keep={stack.keep.url}"]), list[Shift])
 
 
 def sources() -> list[dict[str, str]]:

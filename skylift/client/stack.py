@@ -127,6 +127,7 @@ class Stack:
         explain: bool = False,
         formats: Sequence[FormatName] = (),
         if_changed: bool = False,
+        if_drifted: bool = False,
         wait: bool = True,
     ) -> Run:
         """Train a recipe and, unless `wait` is false, wait for the model.
@@ -142,6 +143,7 @@ class Stack:
             formats: which the model must have, beside SavedModel; ONNX and .keras are tried anyway.
             if_changed: start nothing where data, code, hyperparameters and seed are those of the model's newest succeeded run, or of one
                 that is at work: the run returned is then that one. `skylift.client.unchanged.compare` says what is different.
+            if_drifted: the same, but a newer version of the dataset counts only where a column has drifted.
 
         Raises:
             NotFoundError: no such recipe, or no value is kept for a secret.
@@ -166,17 +168,17 @@ class Stack:
             explain=explain,
             formats=tuple(formats),
         )
-        run = self._same(asked) if if_changed else None
+        run = self._same(asked, if_drifted) if if_changed or if_drifted else None
         run = run or training.start(self, asked)
         if wait:
             run.wait()
         return run
 
-    def _same(self, asked: Request) -> Run | None:
+    def _same(self, asked: Request, by_drift: bool) -> Run | None:
         """The run that has learned, or is learning, just that."""
         from skylift.client import unchanged
 
-        found = unchanged.compare(self, asked)
+        found = unchanged.compare(self, asked, by_drift=by_drift)
         return self.run(found.run) if found.is_same and found.run is not None else None
 
     def tune(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from skylift.artifacts import datasets, runs
 from skylift.artifacts.records import RunResult, RunSpec
+from skylift.client import data
 from skylift.client.training import Request, Understood, folder_name, named_dataset, understand
+from skylift.errors import InputError
 
 if TYPE_CHECKING:
     from skylift.client.stack import Stack
@@ -28,6 +30,8 @@ class Comparison:
     run: str | None
     differs: list[str]
     is_at_work: bool = False
+    though: str = ""
+    """What is different, and does not count."""
 
     @property
     def is_same(self) -> bool:
@@ -40,27 +44,60 @@ class Comparison:
         if self.is_at_work:
             return f"run {self.run} is at work on the same data, code, hyperparameters and seed for {self.model}"
         if self.is_same:
+            if self.though:
+                return f"since run {self.run} {self.though}"
             return f"nothing has changed since run {self.run}: the same data, code, hyperparameters and seed gave {self.model}"
         return f"since run {self.run}: {'; '.join(self.differs)}"
 
 
-def compare(stack: Stack, asked: Request) -> Comparison:
+def compare(stack: Stack, asked: Request, *, by_drift: bool = False) -> Comparison:
     """Compare what is asked with the newest succeeded run that published the same model. Sends and starts nothing.
 
+    Args:
+        by_drift: a newer version of the dataset counts only if one of its columns has moved.
+
     Raises:
-        NotFoundError, InputError, MachineError: as `training.start` does.
+        NotFoundError, InputError, MachineError: as `training.start` does, and `data.drift`.
     """
     read = understand(asked)
+    if by_drift and (asked.data is None or named_dataset(asked.data) is None):
+        raise InputError(
+            "--if-drifted compares versions of a prepared dataset, and none is named",
+            hint="`skylift data add NAME PATH` prepares one; then `--data NAME`",
+        )
     dataset = _dataset(stack, asked)
     for run in runs.list_runs(stack.keep, stack.work):
         is_at_work = run.state in AT_WORK
         if run.model != read.model or run.trial is not None or not (is_at_work or run.state == "succeeded"):
             continue
         result = runs.read_result(stack.keep, run.id)
-        differs = _differs(runs.read_spec(stack.keep, run.id), result, read, asked, dataset)
-        if not (is_at_work and differs):
-            return Comparison(read.model, run.id, differs, is_at_work)
+        spec = runs.read_spec(stack.keep, run.id)
+        differs = _differs(spec, result, read, asked)
+        if is_at_work and differs:
+            continue
+        newer, though = _data_differs(stack, spec.dataset, dataset, by_drift)
+        if not (is_at_work and newer):
+            return Comparison(read.model, run.id, [*newer, *differs], is_at_work, though)
     return Comparison(read.model, None, [])
+
+
+def _data_differs(stack: Stack, before: str | None, now: str | None, by_drift: bool) -> tuple[list[str], str]:
+    """What counts, a sentence each, and what does not."""
+    if now == before:
+        return [], ""
+    newer = f"the data is {_short(now)}, it was {_short(before)}"
+    if not by_drift or before is None or now is None:
+        return [newer], ""
+    shifts = data.drift(stack, before, now)
+    moved = [
+        f"{each.column} has drifted ({each.measure}: PSI {each.psi:.2f}, limit {each.limit:.2f})"
+        for each in shifts
+        if each.has_moved
+    ]
+    if moved:
+        return [newer, *moved], ""
+    first = shifts[0]
+    return [], f"{newer}, but nothing has drifted: at most {first.column}, PSI {first.psi:.2f} of {first.limit:.2f}"
 
 
 def _dataset(stack: Stack, asked: Request) -> str | None:
@@ -73,12 +110,8 @@ def _dataset(stack: Stack, asked: Request) -> str | None:
     return datasets.digest_of_folder(folder_name(folder), folder)
 
 
-def _differs(
-    spec: RunSpec, result: RunResult | None, read: Understood, asked: Request, dataset: str | None
-) -> list[str]:
+def _differs(spec: RunSpec, result: RunResult | None, read: Understood, asked: Request) -> list[str]:
     found = []
-    if dataset != spec.dataset:
-        found.append(f"the data is {_short(dataset)}, it was {_short(spec.dataset)}")
     recipe = read.packed.module if read.packed is not None else read.recipe.name
     digest = read.packed.digest if read.packed is not None else None
     if recipe != spec.recipe:

@@ -272,6 +272,49 @@ class TestIfChanged:
             unchanged.compare(stack, Request("tabular", data="flower"))
 
 
+class TestDrift:
+    def _added(self, stack: Stack, path: Path, shift: float) -> None:
+        with path.open("w", newline="") as file:
+            rows = [
+                [number % 17 + number / 1e4 + shift, number % 11, "rose" if number % 3 else "lily"]
+                for number in range(500)
+            ]
+            csv.writer(file).writerows([["length", "width", "kind"], *rows])
+        options = {"target": "kind"}
+        data.add(stack, "flowers", str(path), data.Preparing(options), lambda *_: None)
+
+    def test_newer_data_counts_only_where_it_has_drifted(self, stack: Stack, call: Call, tmp_path: Path) -> None:
+        self._added(stack, tmp_path / "a.csv", 0.0)
+        dataset = datasets.resolve(stack.keep, "flowers")
+        run_id = "20261122t234501-3f9a0c"
+        runs.create_run(stack.keep, spec(stack, run_id, dataset=dataset))
+        result = records.RunResult(id=run_id, state="succeeded", started=now(), ended=now())
+        defaults = {
+            field.name: field.default for field in unchanged.understand(Request("tabular")).recipe.hyperparameters
+        }
+        runs.write_result(stack.keep, msgspec.structs.replace(result, hyperparameters=defaults))
+        asked = Request("tabular", data="flowers")
+        assert unchanged.compare(stack, asked, by_drift=True).is_same
+        self._added(stack, tmp_path / "b.csv", 0.01)
+        assert not unchanged.compare(stack, asked).is_same
+        found = unchanged.compare(stack, asked, by_drift=True)
+        assert found.is_same and "but nothing has drifted: at most" in found.sentence()
+        self._added(stack, tmp_path / "c.csv", 9.0)
+        found = unchanged.compare(stack, asked, by_drift=True)
+        assert not found.is_same and "length has drifted (values: PSI" in found.sentence()
+        assert "width has drifted" not in found.sentence()
+        code, out, _ = call("data", "drift", "flowers", "--json")
+        moved = [each["column"] for each in json.loads(out)["columns"] if each["has_moved"]]
+        assert code == 0 and moved == ["length"]
+
+    def test_what_cannot_be_compared_says_so(self, stack: Stack, call: Call, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="compares versions of a prepared dataset, and none is named"):
+            unchanged.compare(stack, Request("tabular"), by_drift=True)
+        self._added(stack, tmp_path / "a.csv", 0.0)
+        code, _, err = call("data", "drift", "flowers")
+        assert code == 4 and "flowers has no version before" in err
+
+
 def test_a_damaged_version_hides_no_other(stack: Stack, tmp_path: Path) -> None:
     ref = published(stack, tmp_path / "files")
     broken = layout.dataset("flowers", "0" * 64)

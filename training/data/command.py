@@ -6,7 +6,9 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     sources = verbs.add_parser("sources", help="list the sets that installed packages carry")
     sources.add_argument("--json", action="store_true")
+    drift = verbs.add_parser("drift", help="compare two versions, column by column")
+    drift.add_argument("reference", metavar="NAME@DIGEST")
+    drift.add_argument("other", metavar="NAME@DIGEST")
+    drift.add_argument("--keep", required=True, metavar="URL", help="URL of the keep bucket")
+    drift.add_argument("--json", action="store_true")
     add = verbs.add_parser("add", help="clean, profile, split and publish a dataset")
     add.add_argument("--name", required=True)
     add.add_argument("--source", required=True, help="a path, the URL of any store, or sklearn:NAME and the like")
@@ -52,9 +59,22 @@ def run(options: argparse.Namespace) -> str:
 
         found = packaged.listed()
         return json.dumps(found) if options.json else "\n".join(f"{each['name']:<32} {each['about']}" for each in found)
+    if options.verb == "drift":
+        return _drift(options)
     with contextlib.redirect_stdout(sys.stderr):  # what libraries say is no part of the answer
         added = _add(options)
     return json.dumps(added.to_dict()) if options.json else f"{added.ref} is published"
+
+
+def _drift(options: argparse.Namespace) -> str:
+    from skylift.store import open_store
+    from training.data import drift
+
+    with tempfile.TemporaryDirectory(prefix="skylift-drift-") as scratch:
+        found = drift.of_versions(open_store(options.keep), options.reference, options.other, Path(scratch))
+    if options.json:
+        return json.dumps([msgspec.to_builtins(each) | {"has_moved": each.has_moved} for each in found])
+    return "\n".join(f"{each.psi:.4f}  {each.limit:.4f}  {each.column} ({each.measure})" for each in found)
 
 
 def _add(options: argparse.Namespace) -> Any:
