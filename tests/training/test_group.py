@@ -220,13 +220,19 @@ class TestTwoWorkers:
         assert epochs(bench, broken)[-1] == epochs(bench, straight)[-1]
         assert not left_over(broken)
 
-    def test_a_member_that_is_stopped_saves_the_run_and_all_leave_with_75(self, bench: Any) -> None:
+    @pytest.mark.parametrize("is_too_late", [False, True], ids=["in-time", "too-late"])
+    def test_a_member_that_is_stopped_saves_the_run_and_all_leave_with_75(self, bench: Any, is_too_late: bool) -> None:
         run = bench.ask(hp=LONG | {"epochs": 5000}, workers=2)
         chief = bench.start(run)
         bench.wait_for(lambda: bench.saved_steps(run))
-        member_of(chief).send_signal(signal.SIGTERM)
+        supervisor = member_of(chief)
+        (process,) = supervisor.children()
+        supervisor.send_signal(signal.SIGTERM)
+        if is_too_late:  # the others lose it before they have agreed to save, and must not wait for it to come again
+            process.kill()
         printed = chief.communicate(timeout=120)[0].decode()
         assert chief.returncode == 75, printed
+        assert "attempt 2" not in printed
         assert bench.status(run).state == "preempted" and bench.result(run) is None
         assert not left_over(run)
 

@@ -183,7 +183,8 @@ class TestHanding:
         for line in (held, sent):
             name, steps, rows, learned, iterations, same = line.split()
             assert (name, steps, rows, learned, same) == (name, "100", "70.0", "True", "True")
-            assert 98 <= int(iterations) <= 100  # the schedule sees every step
+            # Two calls that end at the same moment may set the counter in either order: at most a call of each worker behind.
+            assert 90 <= int(iterations) <= 100
         assert chosen == "chosen True"
         assert re.fullmatch(r"bad [1-5]", bad)
         assert asked == ["asked True"] * 2

@@ -15,7 +15,7 @@ from training.run import codes
 from training.run.live import LiveStatus
 from training.run.masking import Masker
 from training.run.output import OutputPump
-from training.run.wire import Failed, Hindered, Outcome, Saved, Succeeded
+from training.run.wire import Failed, Hindered, Lost, Outcome, Saved, Succeeded
 
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 """Signals that a program brings on itself: trying again would end the same way."""
@@ -124,6 +124,10 @@ def unsaid_failure(ended: Ended) -> Failed | None:
 def _why_saved(ended: Ended) -> str:
     if isinstance(ended.outcome, Saved):
         return f"stopped as asked after step {ended.outcome.step}; saved"
+    if isinstance(ended.outcome, Lost):
+        return (
+            "a member of the group was asked to leave, and was gone before all had saved; earlier checkpoints are whole"
+        )
     if ended.code is None:
         return "stopped as asked before it began"
     if ended.was_asked:

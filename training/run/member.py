@@ -70,7 +70,7 @@ def help_with(run_url: str, keep: Store, spec: RunSpec, here: Surroundings, aske
 
 
 def leaving(work: Store, run_id: str, attempt: int) -> bool:
-    """Whether a parameter server of that attempt has to leave."""
+    """Whether a member of that attempt has to leave: a parameter server, or, where all go in step, any of them."""
     return bool(work.names(layout.live_leaving(run_id, attempt)))
 
 
@@ -137,7 +137,10 @@ def _take_part(
         stopped = threading.Event() if cluster.role == "ps" else asked
         process = TrainingProcess(command, spec, work, log, lambda text: None, masker, stopped, cluster)
         if cluster.role != "ps":
-            return process.watch(is_over)
+            ended = process.watch(is_over)
+            if asked.is_set() and not spec.ps:
+                work.put(layout.live_leaving(spec.id, attempt, here.index), b"{}")
+            return ended
         farewell = _Farewell(work, spec.id, attempt, here.index, asked)
         ended = process.watch(lambda: is_over() or farewell.is_due(stopped))
         return dataclasses.replace(ended, was_asked=asked.is_set())

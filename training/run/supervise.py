@@ -34,6 +34,9 @@ from training.run.process import TrainingProcess
 from training.run.surrounded import scratch_for, secrets_of
 from training.run.wire import Failed
 
+FAREWELL_LOOKS, FAREWELL_SECONDS = 6, 0.5
+"""How often, and after how many seconds each, a group that lost a member looks whether that had been asked to leave."""
+
 RESTARTS = 20
 """How often a group may lose members before it gives up until somebody resumes the run."""
 
@@ -94,12 +97,15 @@ def _attempt(
         ended = process.watch(lambda: _look_after(work, spec, taken.attempt, companions, process))
         if cluster is not None and member.was_lost(ended):
             failed = member.failure(work, spec.id, taken.attempt)
-            if failed is None:
+            if failed is None and _was_left(work, spec, taken.attempt, asked):
+                ended = dataclasses.replace(ended, was_asked=True)
+            elif failed is None:
                 status.end("preempted", "a member of the group was lost")
                 process.output.say("a member of the group was lost: all begin anew from the newest checkpoint")
                 process.output.flush()
                 return None
-            ended = dataclasses.replace(ended, outcome=Failed(failure=failed))
+            else:
+                ended = dataclasses.replace(ended, outcome=Failed(failure=failed))
         report = ending.judge(ended, spec, status.started, taken.attempt, masker)
         return ending.write(report, keep, status, process.output)
     except SkyliftError as error:
@@ -107,6 +113,16 @@ def _attempt(
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _was_left(work: Store, spec: RunSpec, attempt: int, asked: threading.Event) -> bool:
+    """Whether the member that was lost had been asked to leave: it comes to no other attempt. It may be about to say so."""
+    for _ in range(0 if spec.ps else FAREWELL_LOOKS):
+        if member.leaving(work, spec.id, attempt):
+            return True
+        if asked.wait(FAREWELL_SECONDS):
+            return True
+    return False
 
 
 def _look_after(work: Store, spec: RunSpec, attempt: int, companions: Companions, process: TrainingProcess) -> bool:
