@@ -8,7 +8,7 @@ import click
 from skylift.cli._options import common, complete_models, confirm, open_stack, stack_option, yes_option
 
 if TYPE_CHECKING:
-    from skylift.client.optimizing import Form, Optimized
+    from skylift.artifacts.optimized import Form, Optimized
 
 METHODS = ["int8", "float16", "weights-int8", "prune", "channels", "qat"]
 _BAD = {"refused": "refused", "unjudged": "not judged", "original": "", "accepted": "ok"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from skylift.artifacts import models
-from skylift.artifacts.records import PublishedModel
+from skylift.artifacts.optimized import Optimized
 from skylift.launch import asking, recipes
 
 if TYPE_CHECKING:
@@ -39,55 +39,6 @@ class Optimizing:
     seed: int = 0
     publish: str = "none"
     html: Path | None = None
-
-
-class Form(msgspec.Struct, frozen=True):
-    """One form. Times are milliseconds a call, the median; `value` and `loss` are None where there are no data to judge by."""
-
-    method: str
-    runtime: str
-    format: str
-    bytes: int
-    gzip_bytes: int
-    value: float | None
-    loss: float | None
-    ms_batch_1: float
-    ms_batch_32: float
-    verdict: str
-    """`original`, `accepted`, `refused` or `unjudged`."""
-    details: dict[str, Any] = {}
-
-
-class Skipped(msgspec.Struct, frozen=True):
-    """A method that the model cannot have, and why."""
-
-    method: str
-    why: str
-    hint: str = ""
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """What to take; method None: the original."""
-
-    method: str | None
-    text: str
-
-
-class Optimized(msgspec.Struct, frozen=True):
-    """What came of it. `failure` says why nothing was published although it was asked for."""
-
-    model: str
-    metric: str
-    max_loss: float
-    test_rows: int
-    rows: list[Form]
-    skipped: list[Skipped]
-    notes: list[str]
-    choice: Choice
-    machine: str
-    published: PublishedModel | None = None
-    published_method: str | None = None
-    failure: str = ""
 
 
 def optimize(

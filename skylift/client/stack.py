@@ -13,9 +13,10 @@ from skylift.errors import InputError, not_found
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
+    from skylift.artifacts.optimized import Optimized
     from skylift.artifacts.records import Deployment, FormatName, ModelRef, RunSummary
     from skylift.client.explaining import Wanted
-    from skylift.client.optimizing import Optimized, Optimizing
+    from skylift.client.optimizing import Optimizing
     from skylift.client.prediction import Prediction
     from skylift.client.training import Request, Run
     from skylift.client.tuning import Tuned

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from skylift.artifacts.optimized import Choice, Form, Optimized, Skipped
 from skylift.artifacts.records import PublishedModel
 from skylift.cli import optimize
 from skylift.cli._group import cli
 from skylift.client import optimizing
-from skylift.client.optimizing import Choice, Form, Optimized, Skipped
 from skylift.errors import RunFailedError
 
 ROWS = [

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from skylift.errors import InputError, MachineError
+from tests.training.leftovers import left_over
 from training.cluster import rendezvous
 from training.cluster.description import Cluster, read_tf_config
 from training.cluster.surroundings import Surroundings, look
@@ -251,15 +252,6 @@ class TestTwoWorkers:
 def member_of(chief: subprocess.Popen[bytes]) -> psutil.Process:
     """The supervisor of the other member."""
     (found,) = [each for each in psutil.Process(chief.pid).children() if "run" in each.cmdline()]
-    return found
-
-
-def left_over(run: str) -> list[list[str]]:
-    found = []
-    for each in psutil.process_iter(["cmdline"]):
-        line = each.info["cmdline"] or []
-        if sys.executable in line[:1] and any(run in part for part in line):
-            found.append(line)
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from serving.backends.choose import load as load_backend
 from skylift.artifacts import layout, models, transfer
+from skylift.artifacts.optimized import Form, Optimized
 from skylift.artifacts.records import ModelManifest
 from skylift.errors import InputError
 from tests.training.conftest import Bench
@@ -26,7 +27,6 @@ from training.importing.meaning import Meaning
 from training.optimize.bench import Asked, UnfitError
 from training.optimize.channels import without_channels
 from training.optimize.optimizing import Order, methods, optimize
-from training.optimize.table import Result, Row
 from training.published import open_published, some_rows
 from training.recipes import resnet
 
@@ -49,7 +49,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def every(digits: Bench, frameworks: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, list[str]]:
+def every(digits: Bench, frameworks: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Optimized, list[str]]:
     """Every method in one go, with what was told; cut channels become version 2."""
     told: list[str] = []
     order = Order("digits:1", "tester", max_loss=0.1, publish="channels", asked=Asked(epochs=1, sparsity=SPARSITY))
@@ -57,7 +57,7 @@ def every(digits: Bench, frameworks: Any, tmp_path_factory: pytest.TempPathFacto
     return optimize(digits.keep, order, scratch, lambda done, total, text: told.append(text)), told
 
 
-def row_of(result: Result, method: str, form: str = "onnx") -> Row:
+def row_of(result: Optimized, method: str, form: str = "onnx") -> Form:
     return next(row for row in result.rows if (row.method, row.format) == (method, form))
 
 
@@ -69,7 +69,7 @@ def fetch(digits: Bench, name: str, folder: Path) -> ModelManifest:
     return manifest
 
 
-def test_every_method_gives_rows_that_were_measured_in_their_own_runtime(every: tuple[Result, list[str]]) -> None:
+def test_every_method_gives_rows_that_were_measured_in_their_own_runtime(every: tuple[Optimized, list[str]]) -> None:
     result, told = every
     assert result.skipped == [] and result.notes == [] and result.test_rows == 1000
     assert {row.method for row in result.rows} == {"original", *methods()}
@@ -86,7 +86,7 @@ def test_every_method_gives_rows_that_were_measured_in_their_own_runtime(every: 
 
 
 def test_pruning_reaches_its_sparsity_which_only_compression_shows_and_cut_channels_are_gone(
-    every: tuple[Result, list[str]],
+    every: tuple[Optimized, list[str]],
 ) -> None:
     result, _ = every
     original, pruned, cut = (row_of(result, method) for method in ("original", "prune", "channels"))
@@ -97,7 +97,7 @@ def test_pruning_reaches_its_sparsity_which_only_compression_shows_and_cut_chann
 
 
 def test_what_is_published_is_a_version_that_says_what_was_done_and_is_served(
-    digits: Bench, every: tuple[Result, list[str]], tmp_path: Path
+    digits: Bench, every: tuple[Optimized, list[str]], tmp_path: Path
 ) -> None:
     result, _ = every
     assert result.published is not None and result.published.version == 2

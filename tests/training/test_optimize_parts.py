@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from skylift.artifacts.optimized import Choice, Form, Optimized, Skipped
 from training.contract import Data, Input, Split, Task
 from training.export.causes import explained
 from training.export.compare import ExportError
 from training.optimize.judging import loss_of, value_of
 from training.optimize.magnitude import mask_of
 from training.optimize.page import render
-from training.optimize.table import Choice, Result, Row, Skipped, choose
+from training.optimize.table import choose
 
 VALUES = Task("regression", "mean_squared_error", (Input((1,), "float32", "x"),), metrics=("mean_absolute_error",))
 
 
-def row(method: str, size: int, ms: float, **more: Any) -> Row:
+def row(method: str, size: int, ms: float, **more: Any) -> Form:
     usual = {"runtime": "ONNX Runtime", "format": "onnx", "value": 0.95, "loss": 0.0, "gzip_bytes": size}
-    return Row(method=method, bytes=size, ms_batch_1=ms, ms_batch_32=9 * ms, **{**usual, **more})
+    return Form(method=method, bytes=size, ms_batch_1=ms, ms_batch_32=9 * ms, **{**usual, **more})
 
 
 ORIGINAL = row("original", 1000, 1.0, verdict="original")
@@ -73,7 +74,7 @@ def test_what_converters_say_becomes_a_cause_and_a_fix() -> None:
 
 
 def test_the_page_shows_every_form_and_why_others_are_missing() -> None:
-    result = Result(
+    result = Optimized(
         model="digits:1",
         metric="accuracy",
         max_loss=0.01,

@@ -15,6 +15,7 @@ import pytest
 
 from skylift.client.training import Request, _check_group
 from skylift.errors import InputError
+from tests.training.leftovers import left_over
 from training.cluster.description import Cluster, read_tf_config
 from training.cluster.surroundings import look
 
@@ -265,12 +266,3 @@ def members_of(chief: subprocess.Popen[bytes]) -> dict[int, psutil.Process]:
     """The supervisors of the other members by number."""
     others = [each for each in psutil.Process(chief.pid).children() if "run" in each.cmdline()]
     return {int(each.environ()["SKYLIFT_MEMBER_INDEX"]): each for each in others}
-
-
-def left_over(run: str) -> list[list[str]]:
-    found = []
-    for each in psutil.process_iter(["cmdline"]):
-        line = each.info["cmdline"] or []
-        if sys.executable in line[:1] and any(run in part for part in line):
-            found.append(line)
-    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skylift.artifacts.optimized import Form, Optimized, Skipped
 from skylift.artifacts.records import FormatName
 from skylift.errors import InputError, MachineError, SkyliftError, nearest
 from skylift.store import Store
@@ -20,7 +21,7 @@ from training.loop.backend import describe_devices
 from training.optimize import judging, timing
 from training.optimize.bench import Asked, Bench, Progress, UnfitError, Variant
 from training.optimize.publishing import publish
-from training.optimize.table import ORIGINAL, RUNTIMES, Result, Row, Skipped, choose
+from training.optimize.table import ORIGINAL, RUNTIMES, choose
 from training.published import open_published
 
 JUDGED: tuple[FormatName, ...] = ("onnx", "tflite")
@@ -57,12 +58,12 @@ class Order:
 class _Tried:
     """A form, where it lies, and what it says of every row of the test split; None where there are no data."""
 
-    row: Row
+    row: Form
     path: Path
     outputs: Array | None
 
 
-def optimize(keep: Store, order: Order, scratch: Path, tell: Progress) -> Result:
+def optimize(keep: Store, order: Order, scratch: Path, tell: Progress) -> Optimized:
     """Do it.
 
     Raises:
@@ -81,7 +82,7 @@ def optimize(keep: Store, order: Order, scratch: Path, tell: Progress) -> Result
     _time(bench, tried)
     rows = [each.row for each in tried]
     metric = judging.metric_of(opened.task)
-    result = Result(
+    result = Optimized(
         model=opened.name,
         metric=metric,
         max_loss=order.max_loss,
@@ -175,7 +176,9 @@ def _tried_form(bench: Bench, method: str, form: FormatName, path: Path, details
     plain, packed = judging.sizes(path)
     data = bench.opened.data
     outputs = judging.outputs_of(judging.runner_of(form, path), data, bench.task) if data is not None else None
-    row = Row(method=method, runtime=RUNTIMES[form], format=form, bytes=plain, gzip_bytes=packed, details=dict(details))
+    row = Form(
+        method=method, runtime=RUNTIMES[form], format=form, bytes=plain, gzip_bytes=packed, details=dict(details)
+    )
     return _Tried(row, path, outputs)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.optimize.table import ORIGINAL, Result, Row
+from skylift.artifacts.optimized import Form, Optimized
+from training.optimize.table import ORIGINAL
 from training.report.pages import page
 
 HERE = Path(__file__).parent
@@ -12,7 +13,7 @@ HERE = Path(__file__).parent
 WORDS = {"original": "original", "accepted": "accepted", "refused": "refused", "unjudged": "no data to judge by"}
 
 
-def render(result: Result) -> str:
+def render(result: Optimized) -> str:
     """The whole page."""
     widest = max(row.bytes for row in result.rows)
     slowest = max(row.ms_batch_1 for row in result.rows)
@@ -27,5 +28,5 @@ def render(result: Result) -> str:
     )
 
 
-def _details(row: Row) -> str:
+def _details(row: Form) -> str:
     return "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.details.items())

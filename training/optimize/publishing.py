@@ -9,11 +9,11 @@ from importlib.metadata import version
 import msgspec
 
 from skylift.artifacts import layout, models
+from skylift.artifacts.optimized import Form, Optimized
 from skylift.artifacts.records import FormatName, Optimization, PublishedModel, now
 from skylift.store import Store
 from training.contract import Array
 from training.optimize.bench import Bench, Variant
-from training.optimize.table import Result, Row
 from training.report.measures import measures
 
 SERVED: tuple[FormatName, ...] = ("onnx", "saved_model")
@@ -26,7 +26,7 @@ def publish(
     bench: Bench,
     variants: Mapping[str, Variant],
     outputs: Mapping[str, Array | None],
-    result: Result,
+    result: Optimized,
 ) -> None:
     """Publish what `wanted` names, if it may be; `result` says what became of it."""
     method = result.choice.method if wanted == "best" else wanted
@@ -44,7 +44,7 @@ def publish(
     result.published_method = method
 
 
-def _why(method: str, row: Row | None, result: Result) -> str:
+def _why(method: str, row: Form | None, result: Optimized) -> str:
     if row is not None and row.verdict == "refused":
         return f"it loses {row.loss:.4g} of {result.metric}, more than --max-loss {result.max_loss:g}"
     if row is not None:
@@ -53,7 +53,7 @@ def _why(method: str, row: Row | None, result: Result) -> str:
     return skipped or "it has no form that an endpoint can serve"
 
 
-def _accepted(variant: Variant, rows: list[Row]) -> list[FormatName]:
+def _accepted(variant: Variant, rows: list[Form]) -> list[FormatName]:
     """The forms whose loss is small enough; SavedModel and .keras hold the very numbers of the ONNX form beside them."""
     refused = {row.format for row in rows if row.method == variant.method and row.verdict != "accepted"}
     return [form for form in variant.forms if form not in refused]
@@ -66,8 +66,8 @@ def _published(
     variant: Variant,
     forms: list[FormatName],
     outputs: Array | None,
-    row: Row,
-    result: Result,
+    row: Form,
+    result: Optimized,
 ) -> PublishedModel:
     opened = bench.opened
     data = opened.need_data("to measure its loss on")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
-import msgspec
-
-from skylift.artifacts.records import FormatName, PublishedModel
+from skylift.artifacts.optimized import Choice, Form
+from skylift.artifacts.records import FormatName
 
 WORTH = 0.9
 """A form is worth the change when the mean of its size and its time, as shares of the original's, is below this."""
@@ -20,55 +18,7 @@ RUNTIMES: dict[FormatName, str] = {"onnx": "ONNX Runtime", "tflite": "LiteRT", "
 ORIGINAL = "original"
 
 
-class Row(msgspec.Struct, kw_only=True):
-    """One form. `loss` is in points of accuracy, or the relative growth of an error; times are in milliseconds a call."""
-
-    method: str
-    runtime: str
-    format: FormatName
-    bytes: int
-    gzip_bytes: int
-    value: float | None = None
-    loss: float | None = None
-    ms_batch_1: float = 0.0
-    ms_batch_32: float = 0.0
-    verdict: Literal["original", "accepted", "refused", "unjudged"] = "accepted"
-    details: dict[str, Any] = {}
-
-
-class Skipped(msgspec.Struct, kw_only=True):
-    """A method that gave nothing, and why."""
-
-    method: str
-    why: str
-    hint: str = ""
-
-
-class Choice(msgspec.Struct, kw_only=True):
-    """What to take; method None: the original."""
-
-    method: str | None
-    text: str
-
-
-class Result(msgspec.Struct, kw_only=True):
-    """All of `skylift optimize`. `failure` says why nothing was published although it was asked for."""
-
-    model: str
-    metric: str
-    max_loss: float
-    test_rows: int
-    rows: list[Row]
-    skipped: list[Skipped]
-    notes: list[str]
-    choice: Choice
-    machine: str
-    published: PublishedModel | None = None
-    published_method: str | None = None
-    failure: str = ""
-
-
-def choose(rows: Sequence[Row], metric: str) -> Choice:
+def choose(rows: Sequence[Form], metric: str) -> Choice:
     """The form that an endpoint should serve: of those that lose little enough and are not slower, the one that saves most.
 
     Size and time at batch 1 count alike, each as a share of the original's in the same runtime.
@@ -94,11 +44,11 @@ def choose(rows: Sequence[Row], metric: str) -> Choice:
     return Choice(method=best.method, text=f"Take {best.method} for an endpoint: {figures}.{said}")
 
 
-def _share(row: Row, original: Row) -> float:
+def _share(row: Form, original: Form) -> float:
     return (row.bytes / original.bytes + row.ms_batch_1 / original.ms_batch_1) / 2
 
 
-def _for_devices(kept: Sequence[Row], originals: dict[str, Row]) -> str:
+def _for_devices(kept: Sequence[Form], originals: dict[str, Form]) -> str:
     """A sentence on the smallest file for phones and small machines, if there is one."""
     small = min((row for row in kept if row.format == "tflite"), key=lambda row: row.bytes, default=None)
     original = originals.get("LiteRT")
@@ -107,15 +57,15 @@ def _for_devices(kept: Sequence[Row], originals: dict[str, Row]) -> str:
     return f" For phones and small devices: the TFLite file of {small.method}, {_sized(small, original)}, {_timed(small, original)}."
 
 
-def _sized(row: Row, original: Row) -> str:
+def _sized(row: Form, original: Form) -> str:
     return f"{row.bytes / original.bytes:.0%} of the size"
 
 
-def _timed(row: Row, original: Row) -> str:
+def _timed(row: Form, original: Form) -> str:
     share = row.ms_batch_1 / original.ms_batch_1
     return f"{share:.2g} times the time at batch 1"
 
 
-def _lost(row: Row) -> str:
+def _lost(row: Form) -> str:
     assert row.loss is not None
     return "nothing lost" if row.loss <= 0 else f"{row.loss:.2g} lost"
