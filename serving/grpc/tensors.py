@@ -110,9 +110,8 @@ def decode(proto: views_pb2.Tensor) -> Array:
             wanted = size * dtype.itemsize
             raise TensorError(f"tensor_content has {len(content)} bytes where shape and type make {wanted}")
         if kind.number == 10:
-            return (np.frombuffer(content, np.uint8) != 0).reshape(
-                shape
-            )  # a bool of 2 is undefined behaviour elsewhere
+            # A bool whose byte is 2 is undefined behaviour in what computes.
+            return np.asarray(np.frombuffer(content, np.uint8) != 0).reshape(shape)
         return np.frombuffer(content, dtype).reshape(shape)
     return _filled(_values(proto, kind, dtype), size).reshape(shape)
 
