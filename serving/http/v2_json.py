@@ -21,8 +21,7 @@ from serving.http.v2_types import BYTES, WIRE, shape_text
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
 _BUFFERS: dict[str, tuple[str, type[Any]]] = {"f": ("d", np.float64), "i": ("i", np.int64), "u": ("u", np.uint64)}
-_KEPT_PARSER_BYTES = 1_000_000
-"""A parser keeps several times the size of the greatest text it has read: for greater ones it is made anew."""
+_PIECE_BYTES = 500_000
 
 
 class Reader:
@@ -32,10 +31,9 @@ class Reader:
         try:
             import simdjson
         except ImportError:
-            self._new_parser: Any = None
+            self._parser: Any = None
         else:
-            self._new_parser = simdjson.Parser
-            self._parser: Any = simdjson.Parser()
+            self._parser = simdjson.Parser()
 
     def read(self, name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool) -> Array:
         """The tensor. `data` is flat or nested exactly as `shape`, in row-major order.
@@ -53,25 +51,47 @@ class Reader:
     def _quick(self, datatype: str, shape: tuple[int, ...], data: msgspec.Raw) -> Array | None:
         """Numbers without anything odd, or None where the exact way must look."""
         wire = WIRE.get(datatype)
-        if wire is None or self._new_parser is None or wire.kind not in _BUFFERS:
-            return None
         text = bytes(data)
-        numbers = self._numbers(text, *_BUFFERS[wire.kind])
+        if wire is None or self._parser is None or wire.kind not in _BUFFERS or text[:1] != b"[":
+            return None
+        of_type, dtype = _BUFFERS[wire.kind]
+        # All numbers come in one buffer whatever their nesting, so that is compared apart.
+        is_nested = text.find(b"[", 1) >= 0
+        if is_nested and not _is_nested_as(text, shape):
+            return None
+        if len(text) > _PIECE_BYTES:
+            flat = text.translate(None, b"[]") if is_nested else text[1:-1]
+            del text
+            return self._in_pieces(flat, of_type, dtype, wire, shape)
+        numbers = self._numbers(text, of_type, dtype)
         if numbers is None or numbers.size != math.prod(shape):
             return None
-        # All numbers come in one buffer whatever their nesting, so that is compared apart.
-        if text.find(b"[", 1) >= 0 and not _is_nested_as(text, shape):
+        array = _narrow(numbers, wire)
+        return None if array is None else array.reshape(shape)
+
+    def _in_pieces(
+        self, text: bytes, of_type: str, dtype: type[Any], wire: np.dtype[Any], shape: tuple[int, ...]
+    ) -> Array | None:
+        """Numbers between commas, a piece at a time: a parser needs several times the memory of what it reads."""
+        count = math.prod(shape)
+        if count > len(text):
             return None
-        if wire.kind != "f" and wire.itemsize < 8 and not _fits(numbers, wire):
-            return None
-        with np.errstate(over="ignore"):  # too great is infinite, as on the exact way
-            return numbers.astype(wire, copy=False).reshape(shape)
+        array, filled, start = np.empty(count, wire), 0, 0
+        while start < len(text):
+            end = text.find(b",", start + _PIECE_BYTES)
+            end = len(text) if end < 0 else end
+            numbers = self._numbers(b"[%b]" % text[start:end], of_type, dtype)
+            narrow = None if numbers is None else _narrow(numbers, wire)
+            if narrow is None or not narrow.size or filled + narrow.size > count:
+                return None
+            array[filled : filled + narrow.size] = narrow
+            filled, start = filled + narrow.size, end + 1
+        return array.reshape(shape) if filled == count else None
 
     def _numbers(self, text: bytes, of_type: str, dtype: type[Any]) -> Array | None:
         # No reference into a document may live on when its parser is used again: it owns the memory.
-        parser = self._parser if len(text) <= _KEPT_PARSER_BYTES else self._new_parser()
         try:
-            return np.frombuffer(parser.parse(text).as_buffer(of_type=of_type), dtype=dtype)
+            return np.frombuffer(self._parser.parse(text).as_buffer(of_type=of_type), dtype=dtype)
         except (ValueError, TypeError, RuntimeError, AttributeError):
             return None
 
@@ -237,8 +257,13 @@ def _float(value: int | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _fits(numbers: Array, wire: np.dtype[Any]) -> bool:
-    if not numbers.size:
-        return True
+def _narrow(numbers: Array, wire: np.dtype[Any]) -> Array | None:
+    """The numbers in the type that a tensor has; None where an integer does not fit."""
+    if wire.itemsize == numbers.itemsize:
+        return numbers
+    if wire.kind == "f":
+        with np.errstate(over="ignore"):  # too great is infinite, as on the exact way
+            return numbers.astype(wire)
     limits = np.iinfo(wire)
-    return bool(numbers.min() >= limits.min and numbers.max() <= limits.max)
+    fits = not numbers.size or (numbers.min() >= limits.min and numbers.max() <= limits.max)
+    return numbers.astype(wire) if fits else None

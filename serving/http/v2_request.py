@@ -20,7 +20,10 @@ from serving.http.v2_binary import LENGTH_HEADER, Tail
 from serving.http.v2_types import BYTES, ONLY_BINARY, WIRE, datatype, is_carried, said, shape_text
 from serving.signature import ModelSignature, Tensor
 
+_MAX_DIMS = 32
+_GREATEST_DIM = 2**63 - 1
 _GREATEST_SIZE = 2**48
+_KEPT_SHAPES = 256
 _UNSUPPORTED = ("shared_memory_region", "classification")
 """Extensions of Triton's that change what is sent or answered: passing over them would answer something else than was asked."""
 
@@ -34,7 +37,7 @@ class WantedOutput:
     is_base64: bool = False
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class InferRequest:
     """Inputs by name, the outputs in the order of the answer, and parameters such as `timeout` [µs], which are not looked into."""
 
@@ -55,6 +58,7 @@ class Decoder:
             is_binary: tuple(WantedOutput(name, is_binary) for name in self._outputs) for is_binary in (False, True)
         }
         self._has_only_binary = bool(ONLY_BINARY.intersection(self._outputs.values()))
+        self._shapes: set[tuple[str, tuple[int, ...]]] = set()  # that inputs have had before and may have
         self._reader = v2_json.Reader()
 
     def decode(self, body: bytes, header_length: bytes | None = None) -> InferRequest:
@@ -103,7 +107,10 @@ class Decoder:
         size = _binary_size(name, parameters)
         _check_datatype(given, tensor, wanted)
         shape = tuple(given.shape)
-        _check_shape(name, shape, tensor)
+        if (name, shape) not in self._shapes:
+            _check_shape(name, shape, tensor)
+            if len(self._shapes) < _KEPT_SHAPES:
+                self._shapes.add((name, shape))
         has_data = given.data is not msgspec.UNSET
         if size is not None:
             if has_data and not v2_head.is_null(given.data):
@@ -212,6 +219,11 @@ def _refuse_datatype(name: str, wanted: str) -> NoReturn:
 
 
 def _check_shape(name: str, shape: tuple[int, ...], tensor: Tensor) -> None:
+    if len(shape) > _MAX_DIMS:
+        raise BadRequestError(f'input "{name}": shape has {len(shape)} dimensions, at most {_MAX_DIMS} are possible')
+    for size in shape:
+        if not 0 <= size <= _GREATEST_DIM:
+            raise BadRequestError(f'input "{name}": shape {shape_text(shape)} has {size}, which is no size')
     if not tensor.accepts(shape):
         raise BadRequestError(f'input "{name}" has shape {shape_text(shape)}, the model takes {tensor.shape_text()}')
     if 0 in shape and math.prod(size for size in shape if size) > _GREATEST_SIZE:

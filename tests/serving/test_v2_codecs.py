@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import struct
+from random import Random
 from typing import Any
 
 import msgspec
@@ -43,6 +45,8 @@ SIZES = {
 }
 """The table of REST, "Tensor Data Types"."""
 NUMERIC = [dtype for dtype in SIZES if dtype not in ("bool", "float16")]
+
+MUTATIONS = int(os.environ.get("SKYLIFT_MUTATIONS", "10000"))
 
 Y = Tensor("y", "float32", (None,))
 
@@ -700,6 +704,32 @@ class TestRoundTrips:
                 quick = Reader()._quick(kind, (2, 2), msgspec.Raw(text))
                 assert quick is not None and quick.tolist() == [[1, 2], [3, 4]]
 
+    @pytest.mark.parametrize("shape", [(60_000, 3), (180_000,)])
+    @pytest.mark.parametrize(("kind", "spaces"), [("FP32", b" "), ("FP64", b""), ("INT32", b"")])
+    def test_long_data_is_read_in_pieces_and_as_strictly(
+        self, shape: tuple[int, ...], kind: str, spaces: bytes
+    ) -> None:
+        value = np.arange(180_000).reshape(shape)
+        text = json.dumps(value.tolist()).encode().replace(b", ", b"," + spaces)
+        assert len(text) > 1_000_000
+
+        def quick(text: bytes) -> Array | None:
+            return Reader()._quick(kind, shape, msgspec.Raw(text))
+
+        got = quick(text)
+        assert got is not None
+        np.testing.assert_array_equal(got, value)
+        for changed in (
+            text.replace(b"179999", b"179999,1"),
+            text.replace(b"179999", b'"179999"'),
+            text.replace(b"179999", b"[179999]"),
+            text.replace(b"90001", b"null"),
+            json.dumps(text.decode()).encode(),
+            b'"' + text[1:-1] + b'"',
+            text.replace(b"," + spaces + b"179999", b""),
+        ):
+            assert quick(changed) is None
+
     def test_both_ways_read_one_envelope(self) -> None:
         plain = one("float32", [1], [1], parameters={"a": 1}) | {"id": "7", "outputs": [{"name": "y"}], "more": {}}
         quick = v2_head.parse(json.dumps(plain).encode())
@@ -710,6 +740,64 @@ class TestRoundTrips:
             assert getattr(quick, member) == getattr(exact, member)
         for member in ("name", "shape", "datatype", "parameters"):
             assert getattr(quick.inputs[0], member) == getattr(exact.inputs[0], member)
+
+
+class TestMutations:
+    """Requests that were right, changed at random: each is refused, or gives tensors that the model takes."""
+
+    TENSORS = (Tensor("x", "float32", (None, 2)), Tensor("s", "string", (None,)), Tensor("i", "int64", (None, 1)))
+    PLAIN: dict[str, Any] = {
+        "id": "é7",
+        "parameters": {"binary_data_output": False},
+        "inputs": [
+            {"name": "i", "shape": [2, 1], "datatype": "INT64", "data": [[-3], [9007199254740993]]},
+            {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1.5, -2e3, 0.25, 4]},
+            {"name": "s", "shape": [2], "datatype": "BYTES", "data": ["\u00e9", "b"]},
+        ],
+        "outputs": [{"name": "y", "parameters": {"binary_data": True}}],
+    }
+    PIECES = tuple(b'[ ] { } , : " 0 - e 1e999 NaN null true \\ud800 [[ ]] {} \xff \0 99999999999999999999'.split())
+
+    def seeds(self) -> list[tuple[bytes, bytes | None]]:
+        inputs = [dict(plain) for plain in self.PLAIN["inputs"]]
+        for plain, size in ((inputs[1], 16), (inputs[2], 11)):
+            del plain["data"]
+            plain["parameters"] = {"binary_data_size": size}
+        tail = struct.pack("<4f", 1, 2, 3, 4) + b"\2\0\0\0ab\1\0\0\0c"
+        return [(json.dumps(self.PLAIN).encode(), None), binary(self.PLAIN | {"inputs": inputs}, tail)]
+
+    def changed(self, random: Random, body: bytes) -> bytes:
+        for _ in range(random.randint(1, 3)):
+            at, end = sorted(random.choices(range(len(body) + 1), k=2))
+            end = min(end, at + 12)
+            match random.randrange(4):
+                case 0:
+                    body = body[:at] + body[end:]
+                case 1:
+                    body = body[:at] + random.choice(self.PIECES) + body[at:]
+                case 2:
+                    body = body[:at] + random.choice(self.PIECES) + body[end:]
+                case _:
+                    body = body[:end] + body[at:]
+        return body
+
+    def test_none_breaks_the_reader_or_gives_what_the_model_does_not_take(self) -> None:
+        random, decoder, seeds, read_count = Random(6), takes(*self.TENSORS), self.seeds(), 0
+        for _ in range(MUTATIONS):
+            body, length = random.choice(seeds)
+            if length is not None and not random.randrange(8):
+                length = b"%d" % (int(length) + random.randint(-9, 9))
+            try:
+                request = decoder.decode(self.changed(random, body), length)
+            except BadRequestError:
+                continue
+            read_count += 1
+            for tensor in self.TENSORS:
+                value = request.inputs[tensor.name]
+                assert tensor.accepts(value.shape)
+                assert value.dtype == (object if tensor.dtype == "string" else np.dtype(tensor.dtype))
+            assert answer(request, y=np.zeros(2, np.float32)).status == 200
+        assert read_count > MUTATIONS // 100
 
 
 class TestDescriptions:
