@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -46,17 +47,19 @@ class Encoder:
 
 
 def _output(wanted: WantedOutput, value: Array, tail: list[memoryview]) -> bytes:
-    kind = BYTES if value.dtype == object else datatype(value.dtype.name)
-    if not is_carried(kind):
-        raise BadRequestError(f'output "{wanted.name}" is {kind}, which cannot be answered by this protocol here')
-    start = b'{"name":%b,"datatype":"%b","shape":[%b],' % (
-        msgspec.json.encode(wanted.name),
-        kind.encode(),
-        ",".join(map(str, value.shape)).encode(),
-    )
+    start = _start(wanted.name, value.dtype.name, value.shape)
     if wanted.is_binary:
         packed = v2_binary.pack(value)
         tail.append(packed)
         return b'%b"parameters":{"binary_data_size":%d}}' % (start, packed.nbytes)
     note = b'"parameters":{"content_type":"base64"},' if wanted.is_base64 else b""
     return b'%b%b"data":%b}' % (start, note, v2_json.write(wanted.name, value, as_base64=wanted.is_base64))
+
+
+@lru_cache(maxsize=256)
+def _start(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
+    kind = BYTES if dtype == "object" else datatype(dtype)
+    if not is_carried(kind):
+        raise BadRequestError(f'output "{name}" is {kind}, which cannot be answered by this protocol here')
+    sizes = ",".join(map(str, shape)).encode()
+    return b'{"name":%b,"datatype":"%b","shape":[%b],' % (msgspec.json.encode(name), kind.encode(), sizes)
