@@ -135,6 +135,7 @@ def _numbers(parts: Any, datatype: Datatype) -> Array:
 
 
 def _packed(contents: views_pb2.Contents) -> views_pb2.Contents:
+    tensors.check_order(contents)
     try:
         whole = inference_pb2.InferTensorContents.FromString(contents.SerializeToString())
     except DecodeError as error:

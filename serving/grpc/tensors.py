@@ -133,8 +133,20 @@ def has_unknown_fields(proto: object) -> bool:
     return len(UnknownFieldSet(proto)) > 0
 
 
+def check_order(proto: Any) -> None:
+    """
+    Raises:
+        TensorError: numbers of one field in both forms. No client writes that, and their order is lost in a view.
+    """
+    loose = {field.field_number for field in UnknownFieldSet(proto)}
+    for field, _ in proto.ListFields():
+        if field.number in loose:
+            raise TensorError(f"{field.name} has values both packed and one by one")
+
+
 def _packed(proto: views_pb2.Tensor) -> views_pb2.Tensor:
     """The same tensor of a client that wrote numbers one by one, as the older form of protobuf has it."""
+    check_order(proto)
     try:
         whole = tensorflow_pb2.TensorProto.FromString(proto.SerializeToString())
     except DecodeError as error:
