@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from serving.backends.base import Array
-from serving.grpc import contents
+from serving.grpc import contents, tensors
 from serving.grpc.interface import Code, Duration, Models, Servable, Statistics, StatusError
 from serving.grpc.prediction import invalid
 from serving.grpc.protos import inference_pb2 as v2
@@ -50,7 +49,8 @@ class Inference:
         answer = v2.ModelMetadataResponse(name=servable.name, platform=servable.platform)
         known = self._models.statuses(servable.name)
         answer.versions.extend(str(one.version) for one in known if one.state == "AVAILABLE")
-        signature = servable.signatures[DEFAULT_SIGNATURE]
+        signatures = servable.signatures
+        signature = signatures.get(DEFAULT_SIGNATURE) or next(iter(signatures.values()))
         for described, told in ((signature.inputs, answer.inputs), (signature.outputs, answer.outputs)):
             for tensor in described:
                 told.add(name=tensor.name, datatype=contents.BY_DTYPE[tensor.dtype].name, shape=_shape(tensor))
@@ -159,11 +159,12 @@ def _input(given: views.InferTensor, raw: bytes | None, tensor: Tensor, model: s
             f"inference input '{given.name}' data-type is '{given.datatype}', but model '{model}' expects '{wanted.name}'"
         )
     shape = tuple(given.shape)
-    if any(size < 0 for size in shape) or len(shape) > 64 or math.prod(shape) >= 1 << 62 or not tensor.accepts(shape):
+    if not tensor.accepts(shape):
         raise invalid(
             f"unexpected shape for input '{given.name}' for model '{model}'. Expected {_shape(tensor)}, got {list(shape)}"
         )
     try:
+        tensors.check_shape(shape)
         if raw is None:
             return contents.from_contents(given.contents, wanted, shape)
         if given.HasField("contents"):

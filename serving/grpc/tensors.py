@@ -23,6 +23,7 @@ from serving.grpc.protos import tensorflow_pb2, views_pb2
 MAX_FILLED_BYTES = 64 << 20
 """How large an array a few bytes of a request may ask for by a shape that its values do not fill."""
 _MAX_RANK = 64  # numpy's
+_MAX_SIZE = 1 << 56  # numpy's, in bytes of the widest type; it counts the sizes beside a zero too
 
 
 class TensorError(ValueError):
@@ -120,13 +121,21 @@ def _shape(proto: views_pb2.Shape) -> tuple[int, ...]:
     if proto.unknown_rank:
         raise TensorError("the shape is of unknown rank")
     shape = tuple([dim.size for dim in proto.dim])
+    check_shape(shape)
+    return shape
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """
+    Raises:
+        TensorError: no array can have it.
+    """
     if len(shape) > _MAX_RANK:
         raise TensorError(f"{len(shape)} dimensions; no more than {_MAX_RANK} are taken")
     if shape and min(shape) < 0:
         raise TensorError(f"dimension {min(shape)} of shape {list(shape)} is negative")
-    if math.prod(size or 1 for size in shape) >= 1 << 62:
+    if math.prod(size or 1 for size in shape) >= _MAX_SIZE:
         raise TensorError(f"shape {list(shape)} is too large")
-    return shape
 
 
 def has_unknown_fields(proto: object) -> bool:

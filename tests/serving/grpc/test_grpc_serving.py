@@ -431,7 +431,11 @@ def _infer(change: Any) -> v2.ModelInferRequest:
         (_infer(lambda r: setattr(r.inputs[0], "name", "q")), "INVALID_ARGUMENT", "unexpected inference input 'q'"),
         (_infer(lambda r: setattr(r.inputs[0], "datatype", "INT8")), "INVALID_ARGUMENT", "expects 'FP32'"),
         (_infer(lambda r: r.inputs[0].shape.append(1)), "INVALID_ARGUMENT", "Expected [-1, 2], got [1, 2, 1]"),
-        (_infer(lambda r: r.inputs[0].shape.__setitem__(0, -1)), "INVALID_ARGUMENT", "got [-1, 2]"),
+        (
+            _infer(lambda r: r.inputs[0].shape.__setitem__(0, -1)),
+            "INVALID_ARGUMENT",
+            "dimension -1 of shape [-1, 2] is negative",
+        ),
         (_infer(lambda r: r.raw_input_contents.append(b"")), "INVALID_ARGUMENT", "expected 1 raw inputs, got 2"),
         (_infer(lambda r: r.inputs.pop()), "INVALID_ARGUMENT", "expected 0 raw inputs, got 1"),
         (_infer(lambda r: r.outputs.add(name="q")), "INVALID_ARGUMENT", "unexpected inference output 'q'"),

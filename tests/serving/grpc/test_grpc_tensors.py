@@ -164,6 +164,7 @@ def test_packed_numbers_in_several_parts_are_joined() -> None:
         (tf.TensorProto(dtype=20), "type 20"),
         (proto("float32", (-1,)), "negative"),
         (proto("float32", (2**40, 2**40)), "too large"),
+        (proto("float64", (0, 2**62)), "too large"),
         (proto("float32", (1,) * 65), "65 dimensions"),
         (proto("float32", (2,), tensor_content=b"1234"), "4 bytes where shape and type make 8"),
         (proto("float32", (10**9,), float_val=[1]), "1 values for 1000000000 places"),
