@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 
 from serving.backends.base import Array
 from serving.grpc.interface import (
@@ -242,3 +243,10 @@ def predict_request(signature: str = "", **inputs: Any) -> tfs.PredictRequest:
             proto.tensor_shape.dim.add(size=size)
         proto.float_val.extend(array.ravel().tolist())
     return request
+
+
+def refused(call: Callable[[], object]) -> tuple[str, str]:
+    """The code and message that a call is refused with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code().name, caught.value.details()
