@@ -1,0 +1,46 @@
+# Compiled from views.proto by serving/grpc/protos/build.py.
+# ruff: noqa: A002, E501, F401, I001, RUF023, RUF100, UP007, UP045
+# fmt: off
+from serving.grpc.protos.pool import define
+
+define(globals(), (
+    b'\n\x1fserving/grpc/protos/views.proto\x12\rskylift.views"\x85\x01\n\x05Shape\x12*\n\x03dim\x18\x02 \x03(\x0b2\x18.skylift.views.Shape.DimR\x03d'
+    b'im\x12!\n\x0cunknown_rank\x18\x03 \x01(\x08R\x0bunknownRank\x1a-\n\x03Dim\x12\x12\n\x04size\x18\x01 \x01(\x03R\x04size\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name"\xf0\x03\n\x06Tensor\x12\x14\n\x05d'
+    b'type\x18\x01 \x01(\x05R\x05dtype\x127\n\x0ctensor_shape\x18\x02 \x01(\x0b2\x14.skylift.views.ShapeR\x0btensorShape\x12%\n\x0eversion_number\x18\x03 \x01(\x05R\r'
+    b'versionNumber\x12%\n\x0etensor_content\x18\x04 \x01(\x0cR\rtensorContent\x12\x1b\n\tfloat_val\x18\x05 \x03(\x0cR\x08floatVal\x12\x1d\n\ndouble_val\x18\x06 \x03('
+    b'\x0cR\tdoubleVal\x12\x17\n\x07int_val\x18\x07 \x03(\x0cR\x06intVal\x12\x1d\n\nstring_val\x18\x08 \x03(\x0cR\tstringVal\x12!\n\x0cscomplex_val\x18\t \x03(\x0cR\x0bscomplex'
+    b'Val\x12\x1b\n\tint64_val\x18\n \x03(\x0cR\x08int64Val\x12\x19\n\x08bool_val\x18\x0b \x03(\x0cR\x07boolVal\x12!\n\x0cdcomplex_val\x18\x0c \x03(\x0cR\x0bdcomplexVal\x12\x19\n\x08ha'
+    b'lf_val\x18\r \x03(\x0cR\x07halfVal\x12\x1d\n\nuint32_val\x18\x10 \x03(\x0cR\tuint32Val\x12\x1d\n\nuint64_val\x18\x11 \x03(\x0cR\tuint64Val"\x1f\n\x07Version\x12\x14\n\x05va'
+    b'lue\x18\x01 \x01(\x03R\x05value"\xb3\x01\n\tModelSpec\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x122\n\x07version\x18\x02 \x01(\x0b2\x16.skylift.views.VersionH\x00R\x07versi'
+    b'on\x12%\n\rversion_label\x18\x04 \x01(\tH\x00R\x0cversionLabel\x12%\n\x0esignature_name\x18\x03 \x01(\tR\rsignatureNameB\x10\n\x0eversion_choice"\x83'
+    b'\x02\n\x0ePredictRequest\x127\n\nmodel_spec\x18\x01 \x01(\x0b2\x18.skylift.views.ModelSpecR\tmodelSpec\x12A\n\x06inputs\x18\x02 \x03(\x0b2).skylift'
+    b'.views.PredictRequest.InputsEntryR\x06inputs\x12#\n\routput_filter\x18\x03 \x03(\tR\x0coutputFilter\x1aP\n\x0bInputsEntry\x12\x10\n\x03key'
+    b'\x18\x01 \x01(\tR\x03key\x12+\n\x05value\x18\x02 \x01(\x0b2\x15.skylift.views.TensorR\x05value:\x028\x01"\xe4\x01\n\x0fPredictResponse\x127\n\nmodel_spec\x18\x02 \x01(\x0b'
+    b'2\x18.skylift.views.ModelSpecR\tmodelSpec\x12E\n\x07outputs\x18\x01 \x03(\x0b2+.skylift.views.PredictResponse.OutputsEntryR'
+    b'\x07outputs\x1aQ\n\x0cOutputsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12+\n\x05value\x18\x02 \x01(\x0b2\x15.skylift.views.TensorR\x05value:\x028\x01"C\n\x0bExamp'
+    b'leList\x12\x1a\n\x08examples\x18\x01 \x03(\x0cR\x08examples\x12\x18\n\x07context\x18\x02 \x01(\x0cR\x07context"\xa9\x01\n\x05Input\x12?\n\x0cexample_list\x18\x01 \x01(\x0b2\x1a.skyli'
+    b'ft.views.ExampleListH\x00R\x0bexampleList\x12W\n\x19example_list_with_context\x18\x02 \x01(\x0b2\x1a.skylift.views.ExampleListH\x00'
+    b'R\x16exampleListWithContextB\x06\n\x04kind"v\n\x0fExamplesRequest\x127\n\nmodel_spec\x18\x01 \x01(\x0b2\x18.skylift.views.ModelSpecR\tm'
+    b'odelSpec\x12*\n\x05input\x18\x02 \x01(\x0b2\x14.skylift.views.InputR\x05input"`\n\x04Task\x127\n\nmodel_spec\x18\x01 \x01(\x0b2\x18.skylift.views.Mod'
+    b'elSpecR\tmodelSpec\x12\x1f\n\x0bmethod_name\x18\x02 \x01(\tR\nmethodName"n\n\x15MultiInferenceRequest\x12)\n\x05tasks\x18\x01 \x03(\x0b2\x13.skylift'
+    b'.views.TaskR\x05tasks\x12*\n\x05input\x18\x02 \x01(\x0b2\x14.skylift.views.InputR\x05input"\xd2\x01\n\tParameter\x12\x1f\n\nbool_param\x18\x01 \x01(\x08H\x00R\t'
+    b'boolParam\x12!\n\x0bint64_param\x18\x02 \x01(\x03H\x00R\nint64Param\x12#\n\x0cstring_param\x18\x03 \x01(\tH\x00R\x0bstringParam\x12#\n\x0cdouble_param\x18\x04 '
+    b'\x01(\x01H\x00R\x0bdoubleParam\x12#\n\x0cuint64_param\x18\x05 \x01(\x04H\x00R\x0buint64ParamB\x12\n\x10parameter_choice"\xb8\x02\n\x08Contents\x12#\n\rbool_con'
+    b'tents\x18\x01 \x03(\x0cR\x0cboolContents\x12!\n\x0cint_contents\x18\x02 \x03(\x0cR\x0bintContents\x12%\n\x0eint64_contents\x18\x03 \x03(\x0cR\rint64Contents\x12'
+    b"#\n\ruint_contents\x18\x04 \x03(\x0cR\x0cuintContents\x12'\n\x0fuint64_contents\x18\x05 \x03(\x0cR\x0euint64Contents\x12#\n\rfp32_contents\x18\x06 \x03(\x0c"
+    b'R\x0cfp32Contents\x12#\n\rfp64_contents\x18\x07 \x03(\x0cR\x0cfp64Contents\x12%\n\x0ebytes_contents\x18\x08 \x03(\x0cR\rbytesContents"\xad\x02\n\x0bInfer'
+    b'Tensor\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x08datatype\x18\x02 \x01(\tR\x08datatype\x12\x14\n\x05shape\x18\x03 \x03(\x03R\x05shape\x12J\n\nparameters\x18\x04 \x03(\x0b2*.s'
+    b'kylift.views.InferTensor.ParametersEntryR\nparameters\x123\n\x08contents\x18\x05 \x01(\x0b2\x17.skylift.views.ContentsR\x08con'
+    b'tents\x1aW\n\x0fParametersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12.\n\x05value\x18\x02 \x01(\x0b2\x18.skylift.views.ParameterR\x05value:\x028\x01"\xce\x01\n\x0fR'
+    b'equestedOutput\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12N\n\nparameters\x18\x02 \x03(\x0b2..skylift.views.RequestedOutput.ParametersEnt'
+    b'ryR\nparameters\x1aW\n\x0fParametersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12.\n\x05value\x18\x02 \x01(\x0b2\x18.skylift.views.ParameterR\x05value:'
+    b'\x028\x01"\xae\x03\n\x11ModelInferRequest\x12\x1d\n\nmodel_name\x18\x01 \x01(\tR\tmodelName\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12\x0e\n\x02id\x18'
+    b'\x03 \x01(\tR\x02id\x12P\n\nparameters\x18\x04 \x03(\x0b20.skylift.views.ModelInferRequest.ParametersEntryR\nparameters\x122\n\x06input'
+    b's\x18\x05 \x03(\x0b2\x1a.skylift.views.InferTensorR\x06inputs\x128\n\x07outputs\x18\x06 \x03(\x0b2\x1e.skylift.views.RequestedOutputR\x07output'
+    b's\x12,\n\x12raw_input_contents\x18\x07 \x03(\x0cR\x10rawInputContents\x1aW\n\x0fParametersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12.\n\x05value\x18\x02 \x01(\x0b2'
+    b'\x18.skylift.views.ParameterR\x05value:\x028\x01"\xfa\x02\n\x12ModelInferResponse\x12\x1d\n\nmodel_name\x18\x01 \x01(\tR\tmodelName\x12#\n\rmodel_'
+    b'version\x18\x02 \x01(\tR\x0cmodelVersion\x12\x0e\n\x02id\x18\x03 \x01(\tR\x02id\x12Q\n\nparameters\x18\x04 \x03(\x0b21.skylift.views.ModelInferResponse.P'
+    b'arametersEntryR\nparameters\x124\n\x07outputs\x18\x05 \x03(\x0b2\x1a.skylift.views.InferTensorR\x07outputs\x12.\n\x13raw_output_conte'
+    b'nts\x18\x06 \x03(\x0cR\x11rawOutputContents\x1aW\n\x0fParametersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12.\n\x05value\x18\x02 \x01(\x0b2\x18.skylift.views.Par'
+    b'ameterR\x05value:\x028\x01b\x06proto3'
+))
