@@ -33,6 +33,13 @@ class Job:
     rows: int
     key: tuple[object, ...] | None
     done: Done
+    deadline: float | None = None
+    """By `time.monotonic`: past it nobody waits for the answer any more."""
+    started: float = 0.0
+    """When it was taken from the queue, by `time.monotonic`; `gathered` and `computed` as in `serving.calls.Call`."""
+    gathered: float = 0.0
+    computed: float = 0.0
+    batch_rows: int = 0
     is_cancelled: bool = False
 
 

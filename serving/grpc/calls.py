@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from serving.grpc.interface import Code, StatusError
+from serving.interface import Code, StatusError
 
 Context = Any  # grpc.aio.ServicerContext
 Handler = Any  # grpc.RpcMethodHandler

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from serving.backends.base import Array
 from serving.grpc import tensors
-from serving.grpc.interface import CLASSIFY, REGRESS, Code, Models, Servable, StatusError
+from serving.interface import CLASSIFY, REGRESS, Code, Models, Servable, StatusError
 from serving.grpc.prediction import invalid, resolve
 from serving.grpc.protos import tensorflow_pb2 as tf
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs

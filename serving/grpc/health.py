@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from serving.grpc.calls import Context, abort, parse
-from serving.grpc.interface import Code, Models, StatusError
+from serving.interface import Code, Models, StatusError
 from serving.grpc.protos import health_pb2
 
 _Status = health_pb2.HealthCheckResponse

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from serving.backends.base import Array
 from serving.grpc import contents, tensors
-from serving.grpc.interface import Code, Duration, Models, Servable, Statistics, StatusError
+from serving.interface import Code, Duration, Models, Servable, Statistics, StatusError
 from serving.grpc.prediction import invalid
 from serving.grpc.protos import inference_pb2 as v2
 from serving.grpc.protos import views_pb2 as views

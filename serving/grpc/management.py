@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.grpc.interface import Code, ModelConfig, Models, StatusError
+from serving.interface import Code, ModelConfig, Models, StatusError
 from serving.grpc.prediction import invalid
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from serving.grpc.calls import Context, abort, parse
-from serving.grpc.interface import Code, StatusError
+from serving.interface import Code, StatusError
 from serving.grpc.protos.pool import POOL
 
 

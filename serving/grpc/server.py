@@ -12,7 +12,7 @@ from serving.grpc.calls import Handler, unary
 from serving.grpc.examples import Examples
 from serving.grpc.health import Health
 from serving.grpc.inference import Inference
-from serving.grpc.interface import Models
+from serving.interface import Models
 from serving.grpc.management import Management
 from serving.grpc.prediction import Prediction
 from serving.grpc.protos import (

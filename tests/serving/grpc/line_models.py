@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from serving.backends.base import Array
-from serving.grpc.interface import (
+from serving.interface import (
     CLASSIFY,
     PREDICT,
     REGRESS,
