@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skylift.artifacts import texts
+from skylift.artifacts import pictures, texts
 from skylift.artifacts.records import TaskInfo, TensorSpec
 from skylift.errors import InputError
 
@@ -164,18 +164,19 @@ def _is_number(cell: str) -> bool:
 
 
 def _image(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -> Given:
-    from PIL import Image
-
     shape = inputs[0].shape[1:]
-    if len(inputs) != 1 or len(shape) != 3 or shape[2] not in (1, 3):
+    if len(inputs) != 1 or len(shape) != 3 or shape[2] not in pictures.CHANNELS:
         taken = ", ".join(_shown(spec) for spec in inputs)
         raise InputError(f"{path}: this model takes no image, its input is {taken}", hint="give .json, .npy or .csv")
-    image, notes = _opened(path, "L" if shape[2] == 1 else "RGB")
-    height, width = shape[0] or image.height, shape[1] or image.width
-    if (image.width, image.height) != (width, height):
-        notes.append(f"scaled from {image.width}x{image.height} to {width}x{height}")
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image, dtype=np.float32).reshape(1, height, width, shape[2])
+    try:
+        picture = pictures.read(path, shape)
+    except pictures.PictureError as error:
+        reason = f": {error.reason}" if error.reason else ""
+        raise InputError(
+            f"{path} is no image that can be read{reason}", hint="check that the file is what its ending says"
+        ) from None
+    notes = list(picture.notes)
+    pixels = picture.pixels[None].astype(np.float32)
     if invert:
         pixels = 255.0 - pixels
     if task.dark_background is not None and (_edge(pixels[0]) < 128) != task.dark_background:
@@ -183,33 +184,6 @@ def _image(path: Path, inputs: list[TensorSpec], task: TaskInfo, invert: bool) -
         advice = "try without --invert" if invert else "try --invert"
         notes.append(f"the model learned from {learned} images and this one looks the other way round: {advice}")
     return Given(pixels.astype(_dtype(inputs[0])), tuple(notes))
-
-
-def _opened(path: Path, mode: str) -> tuple[Any, list[str]]:
-    """The picture in grey or in colours, upright, and what was done for that."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    notes = []
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):  # 16 bits: PIL's own conversion cuts off at 255
-                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-            if image.has_transparency_data:
-                notes.append("what is transparent was taken for white")
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert(mode), notes
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:  # what PIL raises for broken files
-        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-        raise InputError(
-            f"{path} is no image that can be read{reason}", hint="check that the file is what its ending says"
-        ) from None
 
 
 def _edge(picture: Array) -> float:
