@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from serving.backends.base import Array
 
-Protocol = Literal["tfs-rest", "tfs-grpc", "v2-rest", "v2-grpc", "sagemaker", "vertex", "azureml"]
+if TYPE_CHECKING:
+    from serving.batching.batcher import Job
+
+Way = Literal["tfs-rest", "tfs-grpc", "v2-rest", "v2-grpc", "sagemaker", "vertex", "azureml"]
 Api = Literal["predict", "classify", "regress", "multi_inference", "infer", "explain"]
+
+
+class Served(Protocol):
+    """What a call is told of the version that answers it."""
+
+    name: str
+    version: int
+    deployment: int | None
+    is_canary: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +37,8 @@ class Call:
         model: the model's name, empty until one was found.
         status: the HTTP status; of a gRPC call the number of its status code.
         error: what the client was told, empty where all went well.
-        arrived: when the request was there as a whole. This and the times below are `time.monotonic` [s], 0.0 where it did not come so far.
+        arrived: when the request was there as a whole. This and the times below are `time.monotonic` [s], 0.0 where it did not come
+            so far.
         parsed: when its tensors were read and it went to the queue.
         started: when it was taken from the queue.
         gathered: when the batch that it is part of was put together.
@@ -36,7 +51,7 @@ class Call:
         outputs: the answer's tensors by name.
     """
 
-    protocol: Protocol
+    protocol: Way
     api: Api
     request_id: str = ""
     principal: str = ""
@@ -62,3 +77,23 @@ class Call:
     """The client's address."""
     inputs: Mapping[str, Array] | None = None
     outputs: Mapping[str, Array] | None = None
+
+    def begin_work(self, version: Served, signature: str, job: Job) -> None:
+        """Its tensors are read, and `job` goes to the queue."""
+        self.parsed = time.monotonic()
+        self.model, self.version, self.deployment = version.name, version.version, version.deployment
+        self.is_canary = version.is_canary
+        self.signature, self.rows, self.inputs = signature, job.rows, job.inputs
+
+    def end_work(self, job: Job) -> None:
+        """The model has answered, or refused."""
+        self.started, self.gathered, self.computed, self.batch_rows = (
+            job.started,
+            job.gathered,
+            job.computed,
+            job.batch_rows,
+        )
+
+
+current: ContextVar[Call | None] = ContextVar("call", default=None)
+"""The call that the running task answers; set by protocols whose handlers are tasks."""

@@ -8,25 +8,59 @@ import msgspec
 
 from serving.notes import VersionNote
 from serving.traffic import Traffic
-from skylift.artifacts.records import ModelRef
+
+CHANNEL_BYTES = 16 * 1024 * 1024
+"""Longest line: what a worker counts for thousands of models."""
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
-    """Load and warm a version beside what answers. Answered by Loaded or Failed."""
+    """Load and warm a version beside what answers. Answered by Loaded or Failed.
 
-    deployment: int
-    model: ModelRef
+    Args:
+        key: names it between supervisor and workers, for good.
+        digest: of its manifest; empty where the folder holds none of ours. Versions of one digest share their memory.
+        deployment: the endpoint's deployment that names it.
+    """
+
+    key: int
+    name: str
+    version: int
     folder: str
+    digest: str = ""
+    deployment: int | None = None
+    parts: list[str] = []
+    """Folders of a chain's parts, in order."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Which loaded versions answer for a model.
+
+    Args:
+        versions: by number, the key of each that may be asked for.
+        default: the key that answers where a request names no version.
+        labels: a number for each.
+        canary: the key that answers the share `weight` (0 to 1) of the requests that name no version.
+    """
+
+    name: str
+    versions: dict[int, int]
+    default: int | None = None
+    labels: dict[str, int] = {}
+    canary: int | None = None
+    weight: float = 0.0
 
 
 class Switch(msgspec.Struct, frozen=True, tag="switch"):
-    """Let a loaded deployment answer. Answered by Switched."""
+    """Let loaded versions answer, by these routes and no others. Answered by Switched."""
 
-    deployment: int
+    serial: int
+    routes: list[Route]
 
 
 class Unload(msgspec.Struct, frozen=True, tag="unload"):
-    deployment: int
+    """Free a version that no route names, after its last request."""
+
+    key: int
 
 
 class Accept(msgspec.Struct, frozen=True, tag="accept"):
@@ -46,36 +80,67 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     seconds: float
 
 
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    """The answer to an Ask: `code` is gRPC's number, 0 where all is well."""
+
+    number: int
+    code: int = 0
+    message: str = ""
+    body: str = ""
+
+
+class Tally(msgspec.Struct, frozen=True, tag="tally"):
+    """Say what was counted. Answered by Reported with the same number."""
+
+    number: int
+
+
 class Started(msgspec.Struct, frozen=True, tag="started"):
     pass
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
-    deployment: int
+    key: int
     backend: str
+    seconds: float = 0.0
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A deployment could not be loaded."""
+    """A version could not be loaded."""
 
-    deployment: int
+    key: int
     kind: str
     message: str
     hint: str
 
 
 class Switched(msgspec.Struct, frozen=True, tag="switched"):
-    deployment: int
+    serial: int
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
-    """What the worker has answered since it last said so."""
+    """What the worker has answered since it last said so: in all, and by a canary and the version that it is compared with."""
 
     traffic: Traffic
+    stable: Traffic | None = None
+    canary: Traffic | None = None
 
 
-Order = Load | Switch | Unload | Accept | Tell | Drain
-Report = Started | Loaded | Failed | Switched | Counted
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """A client of the worker's asks for what only the supervisor can do: `load`, `unload`, `reload`, `metrics`. Answered by Reply."""
+
+    number: int
+    what: str
+    body: str = ""
+
+
+class Reported(msgspec.Struct, frozen=True, tag="reported"):
+    number: int
+    body: str
+
+
+Order = Load | Switch | Unload | Accept | Tell | Drain | Reply | Tally
+Report = Started | Loaded | Failed | Switched | Counted | Ask | Reported
 
 _order_decoder = msgspec.json.Decoder(Order)
 _report_decoder = msgspec.json.Decoder(Report)

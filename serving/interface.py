@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from serving.backends.base import Array
-from serving.signature import ModelSignature
+if TYPE_CHECKING:  # the supervisor, which computes nothing, does without numpy
+    from serving.backends.base import Array
+    from serving.signature import ModelSignature
 
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
@@ -38,13 +39,23 @@ class Code(enum.IntEnum):
 
 
 class StatusError(Exception):
-    """A request failed. `retry_after` [s] where trying again later may help."""
+    """A request failed.
 
-    def __init__(self, code: Code, message: str, *, retry_after: float | None = None) -> None:
+    Args:
+        retry_after: where trying again later may help, when [s].
+        reason: one word for programs, where the code alone does not tell: `no_deployment`, `starting`, `queue_full`, `unauthorized`, …
+        http: the HTTP status, where it is not the code's own.
+    """
+
+    def __init__(
+        self, code: Code, message: str, *, retry_after: float | None = None, reason: str = "", http: int | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.reason = reason
+        self.http = http
 
 
 def not_found(name: str, version: int | None) -> StatusError:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from skylift.artifacts.records import ModelRef
-
-VersionState = Literal["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]
+from serving.interface import State
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A version in TensorFlow Serving's words: its state, and the error that ended it."""
+    """A version in TensorFlow Serving's words: its state, and the error that ended it, its code by name."""
 
-    model: ModelRef
-    state: VersionState
+    name: str
+    version: int
+    state: State
     error_code: str = "OK"
     error_message: str = ""

@@ -49,6 +49,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: int = 4096
     max_batch_rows: int = 64
     limits: Limits = Limits()
+    request_seconds: float = 0.0
+    """How long a request may take in all; 0 for no limit but the client's."""
+    grpc_address: str = ""
+    """Where gRPC listens, `host:port`; empty for nowhere."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     work_url: str | None
     host: str
     port: int
+    grpc_port: int | None
     workers: int
     backend: BackendChoice
     threads: int
@@ -102,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=_whole(0, 65535), default=8501, help="port; 0 takes a free one and logs it (default 8501)")
+    add(
+        "--grpc-port",
+        type=_whole(0, 65535),
+        help="a port for gRPC alone; 0 takes a free one and logs it (default: none)",
+    )
     add("--workers", type=_whole(1, 256), default=1, help="processes that share the port (default 1)")
     add("--backend", choices=("auto", "onnx", "tensorflow"), default="auto", help="what computes (default auto)")
     add("--threads", type=_whole(0, 256), default=0, help="of one worker; 0: CPUs lent to us divided by the workers")

@@ -11,21 +11,26 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import count
+from typing import Any
 
 import msgspec
 
 from serving import control, log
+from serving.calls import Call
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
 from serving.http.routes import Routes
+from serving.interface import Code, StatusError
 from serving.models import Models
 from serving.options import WorkerOptions
 from serving.traffic import Traffic
 from skylift.errors import MachineError, SkyliftError
 
 SUPERVISOR_GONE_SECONDS = 1.0
+_NUMBERS = count(1)
 COUNTED_SECONDS = 1.0
 """Between two reports of what was answered: what a worker that is killed takes with it."""
 
@@ -34,21 +39,29 @@ class Worker:
     """The loop's side: carries out orders in turn, loads beside them."""
 
     def __init__(self, options: WorkerOptions, listening: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._options = options
         self._listening = listening
         self._models = Models(options, loop)
-        self._listener = Listener(options.limits, Routes(self._models).handle, loop, self._answered)
-        self._traffic = Traffic()
+        self._models.manage = self._ask
+        routes = Routes(self._models, options.request_seconds)
+        self._listener = Listener(options.limits, routes.handle, loop, self._answered)
+        self._grpc: Any = None
+        self._counts = Counts()
         self._loading: dict[asyncio.Task[None], int] = {}
+        self._asked: dict[int, asyncio.Future[control.Reply]] = {}
 
     async def run(self, channel: socket.socket) -> int:
-        reader, self._writer = await asyncio.open_unix_connection(sock=channel)
+        reader, self._writer = await asyncio.open_unix_connection(sock=channel, limit=control.CHANNEL_BYTES)
         control.send(self._writer, control.Started())
         self._count()
         while (order := await control.orders(reader)) is not None:
             if isinstance(order, control.Drain):
                 await self._drain(order.seconds)
                 return 0
-            self._carry_out(order)
+            if isinstance(order, control.Accept):
+                await self._accept()
+            else:
+                self._carry_out(order)
         # Without its supervisor a worker must not hold the port: another supervisor may want it.
         await self._drain(SUPERVISOR_GONE_SECONDS)
         return 1
@@ -57,61 +70,126 @@ class Worker:
         match order:
             case control.Load():
                 task = asyncio.get_running_loop().create_task(self._load(order))
-                self._loading[task] = order.deployment
+                self._loading[task] = order.key
                 task.add_done_callback(self._loading.pop)
             case control.Switch():
-                self._models.switch(order.deployment)
-                control.send(self._writer, control.Switched(order.deployment))
+                self._models.switch(order.routes)
+                control.send(self._writer, control.Switched(order.serial))
             case control.Unload():
-                for task, deployment in list(self._loading.items()):
-                    if deployment == order.deployment:
+                for task, key in list(self._loading.items()):
+                    if key == order.key:
                         task.cancel()
-                self._models.unload(order.deployment)
-            case control.Accept():
-                self._listener.accept_from(self._listening)
+                self._models.unload_version(order.key)
             case control.Tell():
-                self._models.notes = order.notes
-                if order.is_ready:
-                    self._models.readiness = "ready"
+                self._models.tell(is_ready=order.is_ready, notes=order.notes)
+            case control.Reply():
+                asked = self._asked.pop(order.number, None)
+                if asked is not None and not asked.done():
+                    asked.set_result(order)
+
+    async def _accept(self) -> None:
+        self._listener.accept_from(self._listening)
+        if self._options.grpc_address and self._grpc is None:
+            from serving.grpc.server import make_server
+
+            self._grpc = make_server(self._models, max_message_bytes=self._options.limits.body_bytes)
+            self._grpc.add_insecure_port(self._options.grpc_address)
+            await self._grpc.start()
 
     async def _load(self, order: control.Load) -> None:
+        began = time.monotonic()
         try:
-            served = await self._models.load(order.deployment, order.model, Path(order.folder))
+            version = await self._models.load_version(order)
         except Exception as error:
-            failed = _failure(order.deployment, error)
-            control.send(self._writer, failed)
+            control.send(self._writer, _failure(order.key, error))
             return
-        control.send(self._writer, control.Loaded(order.deployment, served.loaded.backend.name))
+        seconds = time.monotonic() - began
+        control.send(self._writer, control.Loaded(order.key, version.loaded.backend.name, round(seconds, 6)))
+
+    async def _ask(self, what: str, body: Any) -> str:
+        """Have the supervisor do what one worker cannot.
+
+        Raises:
+            StatusError: it was refused.
+        """
+        number = next(_NUMBERS)
+        answer: asyncio.Future[control.Reply] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        control.send(self._writer, control.Ask(number, what, msgspec.json.encode(body).decode()))
+        reply = await answer
+        if reply.code:
+            raise StatusError(Code(reply.code), reply.message)
+        return reply.body
 
     async def _drain(self, seconds: float) -> None:
         self._models.readiness = "draining"
+        self._models.drained()
+        grpc = asyncio.ensure_future(self._grpc.stop(seconds)) if self._grpc is not None else None
         if not await self._listener.drain(seconds):
             log.event("cut_off", after_seconds=seconds, pid=os.getpid())
+        if grpc is not None:
+            await grpc
         self._tell_traffic()
         with contextlib.suppress(OSError):
             await self._writer.drain()
 
     def _answered(self, exchange: Exchange, status: int) -> None:
-        if exchange.request.target[:4].lower() == b"/v1/":
-            self._traffic.add(status, self._listener.now() - exchange.began)
+        call = exchange.call
+        if call is None:
+            if exchange.request.target[:4].lower() == b"/v1/":
+                self._counts.add(status, time.monotonic() - exchange.began)
+            return
+        call.answered = time.monotonic()
+        call.status = status
+        self._counts.add_call(call, self._models)
 
     def _count(self) -> None:
         self._tell_traffic()
         asyncio.get_running_loop().call_later(COUNTED_SECONDS, self._count)
 
     def _tell_traffic(self) -> None:
-        if self._traffic.count:
-            control.send(self._writer, control.Counted(self._traffic))
-            self._traffic = Traffic()
+        if counted := self._counts.take():
+            control.send(self._writer, counted)
 
 
-def _failure(deployment: int, error: Exception) -> control.Failed:
+class Counts:
+    """What was answered since it was last told."""
+
+    def __init__(self) -> None:
+        self._all = Traffic()
+        self._stable: Traffic | None = None
+        self._canary: Traffic | None = None
+
+    def add(self, status: int, seconds: float) -> None:
+        self._all.add(status, seconds)
+
+    def add_call(self, call: Call, models: Models) -> None:
+        seconds = call.answered - call.arrived
+        self._all.add(call.status, seconds)
+        version = models.version(call.model, call.version)
+        if version is None:
+            return
+        version.tally.add(call)
+        if version.in_trial:
+            if self._stable is None or self._canary is None:
+                self._stable, self._canary = Traffic(), Traffic()
+            (self._canary if version.is_canary else self._stable).add(call.status, seconds)
+
+    def take(self) -> control.Counted | None:
+        if not self._all.count:
+            return None
+        counted = control.Counted(self._all, self._stable, self._canary)
+        self._all, self._stable, self._canary = Traffic(), None, None
+        return counted
+
+
+def _failure(key: int, error: Exception) -> control.Failed:
     if isinstance(error, SkyliftError):
-        return control.Failed(deployment, error.kind, error.message, error.hint)
+        return control.Failed(key, error.kind, error.message, error.hint)
     if isinstance(error, MemoryError):
         lacking = MachineError("not enough memory", hint="use a machine with more memory, or fewer workers")
-        return control.Failed(deployment, lacking.kind, lacking.message, lacking.hint)
-    return control.Failed(deployment, "deploy", f"{type(error).__name__}: {error}", "see the server's log")
+        return control.Failed(key, lacking.kind, lacking.message, lacking.hint)
+    return control.Failed(key, "deploy", f"{type(error).__name__}: {error}", "see the server's log")
 
 
 def die_with_parent(parent: int) -> None:

@@ -13,12 +13,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from serving.backends.base import Array
 from serving.grpc import tensors
-from serving.interface import CLASSIFY, REGRESS, Code, Models, Servable, StatusError
 from serving.grpc.prediction import invalid, resolve
 from serving.grpc.protos import tensorflow_pb2 as tf
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 from serving.grpc.protos import views_pb2 as views
 from serving.grpc.tensors import BY_NAME
+from serving.interface import CLASSIFY, REGRESS, Code, Models, Servable, StatusError
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 
 _INPUTS, _OUTPUTS, _CLASSES, _SCORES = "inputs", "outputs", "classes", "scores"

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from serving.grpc.calls import Context, abort, parse
-from serving.interface import Code, Models, StatusError
 from serving.grpc.protos import health_pb2
+from serving.interface import Code, Models, StatusError
 
 _Status = health_pb2.HealthCheckResponse
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from serving.backends.base import Array
 from serving.grpc import contents, tensors
-from serving.interface import Code, Duration, Models, Servable, Statistics, StatusError
 from serving.grpc.prediction import invalid
 from serving.grpc.protos import inference_pb2 as v2
 from serving.grpc.protos import views_pb2 as views
 from serving.grpc.tensors import TensorError
+from serving.interface import Code, Duration, Models, Servable, Statistics, StatusError
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 
 EXTENSIONS = ("model_repository", "statistics", "binary_tensor_data")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from serving.interface import Code, ModelConfig, Models, StatusError
 from serving.grpc.prediction import invalid
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
+from serving.interface import Code, ModelConfig, Models, StatusError
 
 
 class Management:

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from serving.backends.base import Array
 from serving.grpc import tensors
-from serving.interface import Code, Models, Servable, StatusError
 from serving.grpc.protos import tensorflow_pb2
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 from serving.grpc.protos import views_pb2 as views
 from serving.grpc.tensors import TensorError
+from serving.interface import Code, Models, Servable, StatusError
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 
 

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from serving.grpc.calls import Context, abort, parse
-from serving.interface import Code, StatusError
 from serving.grpc.protos.pool import POOL
+from serving.interface import Code, StatusError
 
 
 class Reflection:

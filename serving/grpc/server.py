@@ -12,7 +12,6 @@ from serving.grpc.calls import Handler, unary
 from serving.grpc.examples import Examples
 from serving.grpc.health import Health
 from serving.grpc.inference import Inference
-from serving.interface import Models
 from serving.grpc.management import Management
 from serving.grpc.prediction import Prediction
 from serving.grpc.protos import (
@@ -24,6 +23,7 @@ from serving.grpc.protos import (
     views_pb2,
 )
 from serving.grpc.reflection import Reflection
+from serving.interface import Models
 
 MAX_MESSAGE_BYTES = 128 << 20
 """Of a request; a longer one is refused with RESOURCE_EXHAUSTED before it is read. TensorFlow Serving has no limit."""

@@ -7,56 +7,43 @@ from typing import Any
 import msgspec
 
 from serving.http.messages import Response, error
-from serving.models import Models, Served
+from serving.interface import VersionStatus
+from serving.models import Models, Version
 from serving.signature import TENSORFLOW_NAMES, ModelSignature, Tensor
 
 
 def status(models: Models, name: str, version: int | None) -> Response:
     """Every known version of a model, or one: what answers, what is being loaded, what could not be and why."""
-    found = [entry for entry in _versions(models) if entry[0] == name]
-    if not found:
+    known = models.statuses(name)
+    if not known:
         return error(404, f"Could not find any versions of model {name}")
-    shown = [plain for _, number, plain in found if version is None or number == version]
+    shown = [_version(one) for one in known if version is None or one.version == version]
     if not shown:
         return error(404, f"Could not find version {version} of model {name}")
     return Response(200, msgspec.json.encode({"model_version_status": shown}))
 
 
-def _versions(models: Models) -> list[tuple[str, int, dict[str, Any]]]:
-    entries = []
-    seen: set[tuple[str, int]] = set()
-    if models.serving is not None:
-        model = models.serving.model
-        seen.add((model.name, model.version))
-        entries.append((model.name, model.version, _version(model.version, "AVAILABLE", "OK", "")))
-    for note in models.notes:
-        model = note.model
-        if (model.name, model.version) not in seen:
-            plain = _version(model.version, note.state, note.error_code, note.error_message)
-            entries.append((model.name, model.version, plain))
-    return sorted(entries, key=lambda entry: entry[1])
+def _version(one: VersionStatus) -> dict[str, Any]:
+    told = {"error_code": one.code.name, "error_message": one.message}
+    return {"version": str(one.version), "state": one.state, "status": told}
 
 
-def _version(version: int, state: str, code: str, message: str) -> dict[str, Any]:
-    return {"version": str(version), "state": state, "status": {"error_code": code, "error_message": message}}
-
-
-def metadata(served: Served) -> Response:
+def metadata(served: Version) -> Response:
     """The signatures, in the shape of a GetModelMetadataResponse."""
-    signatures = {name: _signature(one) for name, one in sorted(served.loaded.backend.signatures.items())}
+    signatures = {name: _signature(one, served.method(name)) for name, one in sorted(served.signatures.items())}
     plain = {
-        "model_spec": {"name": served.model.name, "signature_name": "", "version": str(served.model.version)},
+        "model_spec": {"name": served.name, "signature_name": "", "version": str(served.version)},
         # The name stands twice: once for the field that was asked for, once for the map inside its message.
         "metadata": {"signature_def": {"signature_def": signatures}},
     }
     return Response(200, msgspec.json.encode(plain), served.headers)
 
 
-def _signature(signature: ModelSignature) -> dict[str, Any]:
+def _signature(signature: ModelSignature, method: str) -> dict[str, Any]:
     return {
         "inputs": {tensor.name: _tensor(tensor) for tensor in signature.inputs},
         "outputs": {tensor.name: _tensor(tensor) for tensor in signature.outputs},
-        "method_name": "tensorflow/serving/predict",
+        "method_name": method,
         "defaults": {},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ _WRITABLE = {
 }
 
 
-def rows(outputs: dict[str, Array]) -> bytes:
+def rows(outputs: Mapping[str, Array]) -> bytes:
     """`{"predictions": [...]}`: a value a row where there is one output, else an object a row.
 
     Raises:
@@ -49,7 +50,7 @@ def rows(outputs: dict[str, Array]) -> bytes:
     return b'{"predictions":[' + b",".join(_row(outputs, index) for index in range(size or 0)) + b"]}"
 
 
-def columns(outputs: dict[str, Array]) -> bytes:
+def columns(outputs: Mapping[str, Array]) -> bytes:
     """`{"outputs": ...}`: the value where there is one output, else an object of all."""
     if len(outputs) == 1:
         ((name, value),) = outputs.items()
@@ -57,11 +58,11 @@ def columns(outputs: dict[str, Array]) -> bytes:
     return b'{"outputs":' + _object(outputs) + b"}"
 
 
-def _row(outputs: dict[str, Array], index: int) -> bytes:
+def _row(outputs: Mapping[str, Array], index: int) -> bytes:
     return _object({name: np.asarray(value[index], dtype=value.dtype) for name, value in outputs.items()})
 
 
-def _object(values: dict[str, Array]) -> bytes:
+def _object(values: Mapping[str, Array]) -> bytes:
     return b"{" + b",".join(orjson.dumps(name) + b":" + _dump(name, value) for name, value in values.items()) + b"}"
 
 

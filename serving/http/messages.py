@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from serving.calls import Call
+
 JSON = b"application/json"
 
 STATUS_LINES: dict[int, bytes] = {
@@ -48,7 +50,8 @@ class Exchange:
     """A request under way. Routes call `respond` once, now or later; `on_abandon` is called if the client leaves before.
 
     Args:
-        began: when it was there as a whole, by the listener's clock [s].
+        began: when it was there as a whole, by `time.monotonic` [s].
+        call: what is known of it where it asks for a prediction.
     """
 
     request: Request
@@ -57,6 +60,7 @@ class Exchange:
     data: bytes | None = field(default=None)
     closes: bool = False
     began: float = 0.0
+    call: Call | None = None
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

@@ -7,6 +7,7 @@ close that lets a client read why it was refused.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -258,7 +259,7 @@ class Connection(asyncio.Protocol):
         is_1_0 = self._parser.get_http_version() == "1.0"
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
         exchange.closes = closes
-        exchange.began = self._listener.now()
+        exchange.began = time.monotonic()
         self._exchanges.append(exchange)
         self._reset()
         self._in_message = False

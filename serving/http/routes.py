@@ -1,9 +1,11 @@
-"""Which route answers what. Health is here; models are in `tfs`."""
+"""Which route answers what. Health is here; models are in `tfs` and `v2`."""
 
 from __future__ import annotations
 
-from serving.http import tfs
+from serving.http.desk import Desk
 from serving.http.messages import Exchange, Response, error
+from serving.http.tfs import Rest
+from serving.http.v2 import OpenInference
 from serving.models import Models
 
 _HEALTH = {"/healthz", "/readyz"}
@@ -12,9 +14,11 @@ _HEALTH = {"/healthz", "/readyz"}
 class Routes:
     """Answers exchanges from what `models` has."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, request_seconds: float = 0.0) -> None:
         self._models = models
-        self._rest = tfs.Rest(models)
+        desk = Desk(models, request_seconds)
+        self._rest = Rest(models, desk)
+        self._v2 = OpenInference(models, desk)
 
     def handle(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -24,10 +28,13 @@ class Routes:
             exchange.respond(error(415, f"Content-Encoding {text!r} is not supported; send the body as it is"))
             return
         path = request.path
-        if path in _HEALTH:
-            exchange.respond(self._health(request.method, path))
-        elif path[:4].lower() == "/v1/":
+        start = path[:4]
+        if start == "/v2/" or path == "/v2":
+            self._v2.handle(exchange, path)
+        elif start.lower() == "/v1/":
             self._rest.handle(exchange, path)
+        elif path in _HEALTH:
+            exchange.respond(self._health(request.method, path))
         else:
             exchange.respond(error(404, f"there is nothing at {path}"))
 

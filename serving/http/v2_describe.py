@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,14 +11,7 @@ from serving.http.messages import Response, encode_text
 from serving.http.v2_types import datatype
 from serving.signature import ModelSignature, Tensor
 
-EXTENSIONS = ("binary_tensor_data",)
-
-PLATFORMS: Mapping[str, str] = {
-    "onnx": "onnx_onnxv1",
-    "tensorflow": "tensorflow_savedmodel",
-    "tflite": "tensorflow_tflite",
-}
-"""A backend's name to the protocol's, which are <project>_<format>; that of TFLite is ours by the same rule."""
+EXTENSIONS = ("binary_tensor_data", "model_repository", "statistics")
 
 
 def server(version: str, extensions: Sequence[str] = EXTENSIONS) -> Response:
@@ -28,13 +21,13 @@ def server(version: str, extensions: Sequence[str] = EXTENSIONS) -> Response:
 
 
 def model(
-    name: str, versions: Sequence[int], backend: str, signature: ModelSignature, headers: bytes = b""
+    name: str, versions: Sequence[int], platform: str, signature: ModelSignature, headers: bytes = b""
 ) -> Response:
     """`GET /v2/models/NAME`. Open sizes are -1; a tensor whose rank is open has the one size -1."""
     plain = {
         "name": name,
         "versions": [str(version) for version in versions],
-        "platform": PLATFORMS.get(backend, backend),
+        "platform": platform,
         "inputs": [_tensor(tensor) for tensor in signature.inputs],
         "outputs": [_tensor(tensor) for tensor in signature.outputs],
     }

@@ -6,7 +6,8 @@ import asyncio
 import random
 import traceback
 from collections.abc import Callable
-from typing import TypeVar
+from itertools import count
+from pathlib import Path
 
 from serving import control, log
 from serving.notes import VersionNote
@@ -25,8 +26,6 @@ FIRST_ANSWER_SECONDS = 3.0
 """How long a start waits for the bucket before it begins with its cached copy."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 MAY_PASS = (UnreachableError, CredentialsError, MachineError)
-
-T = TypeVar("T")
 
 
 class Follower:
@@ -53,6 +52,14 @@ class Follower:
         self._retry_at = 0.0
         self._unreachable = ""
         self._one_at_a_time = asyncio.Lock()
+        self._keys = count(1)
+        self._key: int | None = None
+        """Of the version that answers."""
+
+    @property
+    def backend(self) -> str:
+        """What computes the version that answers."""
+        return self._pool.backend(self._key) if self._key is not None else ""
 
     @property
     def is_loading(self) -> bool:
@@ -169,7 +176,7 @@ class Follower:
             "loading", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
         )
         folder = await asyncio.to_thread(self._cache.fetch, self._keep.store(), deployment.model)
-        order = control.Load(deployment.number, deployment.model, str(folder))
+        order = self._order(deployment, folder)
         async with self._one_at_a_time:
             await self._pool.load(order)
             before = self.serving
@@ -178,12 +185,21 @@ class Follower:
 
     async def _let_serve(self, deployment: Deployment, order: control.Load) -> None:
         self.serving = deployment
-        await self._pool.switch(order)
+        before, self._key = self._key, order.key
+        await self._pool.switch([control.Route(order.name, {order.version: order.key}, order.key)])
+        if before is not None:
+            self._pool.unload(before)
         log.event(
             "serving", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
         )
         self._ready()
         self._publish()
+
+    def _order(self, deployment: Deployment, folder: Path) -> control.Load:
+        model = deployment.model
+        return control.Load(
+            next(self._keys), model.name, model.version, str(folder), model.digest, deployment=deployment.number
+        )
 
     def _tidy(self, deployment: Deployment, before: Deployment | None) -> None:
         """Keep this version and the one before it, which a rollback would want."""
@@ -204,7 +220,7 @@ class Follower:
         if folder is None:
             return
         log.event("starting_from_cache", deployment=deployment.number)
-        order = control.Load(deployment.number, deployment.model, str(folder))
+        order = self._order(deployment, folder)
         async with self._one_at_a_time:
             await self._serve_copy(deployment, order)
 
@@ -249,10 +265,14 @@ class Follower:
         target = self._target
         if target is None or target.number != self.wanted or self._serves_wanted():
             return []
+        model = target.model
         if self.failure is None:
-            return [VersionNote(model=target.model, state="LOADING")]
+            return [VersionNote(name=model.name, version=model.version, state="LOADING")]
         code = _CODES.get(self.failure.kind, "UNKNOWN")
-        return [VersionNote(model=target.model, state="END", error_code=code, error_message=self.failure.message)]
+        failed = VersionNote(
+            name=model.name, version=model.version, state="END", error_code=code, error_message=self.failure.message
+        )
+        return [failed]
 
 
 _CODES = {

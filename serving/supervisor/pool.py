@@ -8,13 +8,16 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import msgspec
 
 from serving import control, log
+from serving.interface import Code
 from serving.notes import VersionNote
 from serving.options import WorkerOptions
+from serving.supervisor.trial import Trial
 from serving.traffic import Traffic
 from skylift.errors import DeployError, SkyliftError
 
@@ -25,6 +28,9 @@ LAST_WORDS_SECONDS = 1.0
 """For what a worker that has ended had said before."""
 DEATHS_BY_LOAD = 2
 """So many workers may die while they load a deployment before it is given up."""
+
+
+Standby = Literal["auto", "always", "never"]
 
 
 class LoadError(Exception):
@@ -53,7 +59,8 @@ class _Worker:
         self.reader = reader
         self.writer = writer
         self.loaded: dict[int, str] = {}
-        self.serving: int | None = None
+        self.serial = 0
+        """Of the routes by which it answers."""
         self.is_started = False
         self.is_accepting = False
 
@@ -66,82 +73,123 @@ class _Worker:
             self.send(control.Accept())
 
 
+class _Pending:
+    """A version that is being loaded."""
+
+    def __init__(self, order: control.Load) -> None:
+        self.order = order
+        self.deaths = 0
+        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, error: LoadError | None) -> None:
+        if self.outcome.done():
+            return
+        if error is None:
+            self.outcome.set_result(None)
+        else:
+            self.outcome.set_exception(error)
+
+
 class Pool:
-    """`count` workers on one listening socket.
+    """`count` workers on one listening socket, and perhaps one more that stands by.
+
+    What takes long to load (TensorFlow) gets a standby: a worker that has loaded all the others have and takes connections when one of
+    them dies. It needs as much memory again.
 
     Args:
         changed: called when a worker came, went, loaded or switched.
+        asked: answers what a worker's client asks of the supervisor.
+        standby: `auto` where a TensorFlow model is served.
     """
 
     def __init__(
-        self, count: int, listening: socket.socket, options: WorkerOptions, changed: Callable[[], None]
+        self,
+        count: int,
+        listening: socket.socket,
+        options: WorkerOptions,
+        changed: Callable[[], None],
+        asked: Callable[[control.Ask], Awaitable[control.Reply]] | None = None,
+        standby: Standby = "auto",
     ) -> None:
         self._count = count
         self._listening = listening
         self._options = msgspec.json.encode(options).decode()
         self._changed = changed
+        self._asked = asked
+        self._standby = standby
         self._workers: dict[int, _Worker] = {}
-        self._keepers: list[asyncio.Task[None]] = []
-        self._serving: control.Load | None = None
-        self._loading: control.Load | None = None
-        self._outcome: asyncio.Future[None] | None = None
-        self._deaths = 0
+        self._keepers: dict[int, asyncio.Task[None]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        self._held: dict[int, control.Load] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._switch = control.Switch(0, [])
         self._is_ready = False
         self._notes: list[VersionNote] = []
         self._is_ending = False
         self._traffic = Traffic()
+        self._trial = Trial()
 
     @property
     def ready_workers(self) -> int:
-        """Workers that take connections and, where something is deployed, answer for it."""
-        wanted = self._serving.deployment if self._serving else None
-        return sum(worker.is_accepting and worker.serving == wanted for worker in self._workers.values())
+        """Workers that take connections and answer by the newest routes."""
+        return sum(worker.is_accepting and worker.serial == self._switch.serial for worker in self._workers.values())
 
-    @property
-    def backend(self) -> str:
-        if self._serving is None:
-            return ""
-        names = (worker.loaded.get(self._serving.deployment, "") for worker in self._workers.values())
+    def backend(self, key: int) -> str:
+        """What computes a loaded version."""
+        names = (worker.loaded.get(key, "") for worker in self._workers.values())
         return next((name for name in names if name), "")
 
     def start(self) -> None:
-        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._count)]
+        for slot in range(self._count):
+            self._keep_slot(slot)
+        if self._standby == "always":
+            self._keep_slot(self._count)
+
+    def _keep_slot(self, slot: int) -> None:
+        if slot not in self._keepers:
+            self._keepers[slot] = asyncio.create_task(self._keep(slot))
 
     async def load(self, order: control.Load) -> None:
-        """Have every worker load and warm a deployment beside what answers.
+        """Have every worker load and warm a version beside what answers.
 
         Raises:
             LoadError: one of them cannot; all have let it go again.
         """
-        self._loading = order
-        self._deaths = 0
-        self._outcome = asyncio.get_running_loop().create_future()
+        pending = self._pending[order.key] = _Pending(order)
         self._send_all(order)
         self._check_loaded()
         try:
-            await self._outcome
-        except LoadError:
-            self._send_all(control.Unload(order.deployment))
-            for worker in self._workers.values():
-                worker.loaded.pop(order.deployment, None)
+            await pending.outcome
+        except (LoadError, asyncio.CancelledError):
+            self.unload(order.key)
             raise
         finally:
-            self._loading = None
+            del self._pending[order.key]
+        self._held[order.key] = order
+        if self._standby == "auto" and self.backend(order.key) == "tensorflow":
+            self._keep_slot(self._count)
 
-    async def switch(self, order: control.Load) -> None:
-        """Have every worker answer with a deployment that all have loaded; returns when they do."""
-        before, self._serving = self._serving, order
+    def unload(self, key: int) -> None:
+        """Have every worker free a version that no route names."""
+        self._held.pop(key, None)
+        self._send_all(control.Unload(key))
         for worker in self._workers.values():
-            if order.deployment in worker.loaded:
-                worker.send(control.Switch(order.deployment))
-            elif worker.is_started:
-                worker.send(order)  # it came a moment ago; it switches when it has loaded
-        while any(worker.serving != order.deployment for worker in self._workers.values()):
+            worker.loaded.pop(key, None)
+
+    async def switch(self, routes: Sequence[control.Route]) -> None:
+        """Have every worker answer by these routes, whose versions all have loaded; returns when they do."""
+        switch = self._switch = control.Switch(self._switch.serial + 1, list(routes))
+        self._trial = Trial()
+        for worker in self._workers.values():
+            if worker.is_started:
+                self._send_routes(worker)
+        while any(worker.serial < switch.serial for worker in self._taking()):
             await asyncio.sleep(0.002)
-        for worker in self._workers.values():
-            if before is not None and before.deployment != order.deployment:
-                worker.loaded.pop(before.deployment, None)
         self._changed()
+
+    def _taking(self) -> list[_Worker]:
+        """Workers that take connections: one that does not answers by the newest routes when it begins to."""
+        return [worker for worker in self._workers.values() if worker.is_accepting]
 
     def tell(self, *, is_ready: bool, notes: Sequence[VersionNote]) -> None:
         """Let every worker know what the replica is."""
@@ -154,10 +202,15 @@ class Pool:
         taken, self._traffic = self._traffic, Traffic()
         return taken
 
+    @property
+    def trial(self) -> Trial:
+        """What a canary and the version beside it have answered since the last switch."""
+        return self._trial
+
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """End all workers within `seconds`, at once when `hurry` is set. Their last counts are there when it returns."""
         self._is_ending = True
-        for slot, keeper in enumerate(self._keepers):
+        for slot, keeper in self._keepers.items():
             if slot not in self._workers:
                 keeper.cancel()
         for worker in self._workers.values():
@@ -171,8 +224,8 @@ class Pool:
         for worker in self._workers.values():
             await _end(worker.process)
         if self._keepers:
-            await asyncio.wait(self._keepers, timeout=LAST_WORDS_SECONDS)
-        for keeper in self._keepers:
+            await asyncio.wait(self._keepers.values(), timeout=LAST_WORDS_SECONDS)
+        for keeper in self._keepers.values():
             keeper.cancel()
         self._workers.clear()
 
@@ -181,6 +234,12 @@ class Pool:
         for worker in self._workers.values():
             if worker.is_started:
                 worker.send(order)
+
+    def _send_routes(self, worker: _Worker) -> None:
+        """Once it has loaded all that they name."""
+        routed = {key for route in self._switch.routes for key in (*route.versions.values(), route.canary) if key}
+        if routed <= worker.loaded.keys():
+            worker.send(self._switch)
 
     # one slot
 
@@ -213,9 +272,11 @@ class Pool:
             if not self._is_ending:
                 self._workers.pop(slot, None)
             worker.writer.close()
+        if not self._is_ending:
+            self._promote()
         await _end(worker.process)
         if not self._is_ending:
-            self._count_death()
+            self._count_death(worker)
             self._changed()
         return worker.process.returncode
 
@@ -228,77 +289,106 @@ class Pool:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=control.CHANNEL_BYTES)
         worker = self._workers[slot] = _Worker(process, reader, writer)
         log.event("worker_started", worker=slot, pid=process.pid)
         return worker
 
     def _hear(self, slot: int, worker: _Worker, report: control.Report, *, is_first: bool) -> None:
-        if isinstance(report, control.Counted):
-            self._traffic.merge(report.traffic)
-            return
+        match report:
+            case control.Counted():
+                self._traffic.merge(report.traffic)
+                self._trial.merge(report)
+                return
+            case control.Ask():
+                self._answer(worker, report)
+                return
         if self._is_ending:
             return
         match report:
             case control.Started():
-                self._welcome(worker, is_first=is_first)
+                self._welcome(slot, worker, is_first=is_first)
             case control.Loaded():
-                worker.loaded[report.deployment] = report.backend
-                if self._serving is not None and report.deployment == self._serving.deployment:
-                    worker.send(control.Switch(report.deployment))
+                worker.loaded[report.key] = report.backend
+                if worker.serial < self._switch.serial:
+                    self._send_routes(worker)
                 self._check_loaded()
             case control.Switched():
-                worker.serving = report.deployment
-                worker.accept()
+                worker.serial = report.serial
+                self._promote()
             case control.Failed():
                 self._refused(slot, worker, report)
         self._changed()
 
-    def _welcome(self, worker: _Worker, *, is_first: bool) -> None:
+    def _welcome(self, slot: int, worker: _Worker, *, is_first: bool) -> None:
         worker.is_started = True
         worker.send(control.Tell(self._is_ready, self._notes))
-        if self._serving is not None:
-            worker.send(self._serving)
-        if self._loading is not None:
-            worker.send(self._loading)
-        if is_first or self._serving is None:
+        for order in self._held.values():
+            worker.send(order)
+        for pending in self._pending.values():
+            worker.send(pending.order)
+        if not self._switch.routes:
+            worker.send(self._switch)
+        if is_first and slot < self._count:
             # A successor takes connections only when it can answer them; until then they wait in the socket's backlog.
             worker.accept()
 
+    def _promote(self) -> None:
+        """Let workers that answer by the newest routes take connections, as many as there should be."""
+        lacking = self._count - len(self._taking())
+        for _, worker in sorted(self._workers.items()):
+            if lacking > 0 and not worker.is_accepting and worker.serial == self._switch.serial and worker.is_started:
+                worker.accept()
+                lacking -= 1
+
+    def _answer(self, worker: _Worker, ask: control.Ask) -> None:
+        async def run() -> None:
+            if self._asked is None:
+                reply = control.Reply(ask.number, int(Code.UNIMPLEMENTED), f"{ask.what} is not served here")
+            else:
+                reply = await self._asked(ask)
+            worker.send(reply)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     def _refused(self, slot: int, worker: _Worker, report: control.Failed) -> None:
-        if self._loading is not None and report.deployment == self._loading.deployment:
-            self._settle(LoadError(_RefusedError(report)))
-        elif self._serving is not None and report.deployment == self._serving.deployment:
+        pending = self._pending.get(report.key)
+        if pending is not None:
+            pending.settle(LoadError(_RefusedError(report)))
+        elif report.key in self._held:
             log.event("worker_cannot_load", worker=slot, message=report.message, hint=report.hint)
             worker.process.kill()  # its successor tries again, after a pause that grows
 
-    def _count_death(self) -> None:
-        if self._loading is None:
-            return
-        self._deaths += 1
-        if self._deaths >= DEATHS_BY_LOAD:
-            self._settle(
-                LoadError(
-                    DeployError(
-                        f"deployment {self._loading.deployment} was given up: {self._deaths} workers died while they loaded it",
-                        hint="it may need more memory than there is; see the server's log",
+    def _count_death(self, worker: _Worker) -> None:
+        for pending in self._pending.values():
+            if pending.order.key in worker.loaded:
+                continue
+            pending.deaths += 1
+            if pending.deaths >= DEATHS_BY_LOAD:
+                order = pending.order
+                what = (
+                    f"deployment {order.deployment}"
+                    if order.deployment is not None
+                    else f"{order.name}:{order.version}"
+                )
+                pending.settle(
+                    LoadError(
+                        DeployError(
+                            f"{what} was given up: {pending.deaths} workers died while they loaded it",
+                            hint="it may need more memory than there is; see the server's log",
+                        )
                     )
                 )
-            )
 
     def _check_loaded(self) -> None:
-        if self._loading is None or len(self._workers) < self._count:
+        serving = [worker for slot, worker in self._workers.items() if slot < self._count]
+        if len(serving) < self._count:
             return
-        if all(self._loading.deployment in worker.loaded for worker in self._workers.values()):
-            self._settle(None)
-
-    def _settle(self, error: LoadError | None) -> None:
-        if self._outcome is None or self._outcome.done():
-            return
-        if error is None:
-            self._outcome.set_result(None)
-        else:
-            self._outcome.set_exception(error)
+        for key, pending in self._pending.items():
+            if all(key in worker.loaded for worker in serving):
+                pending.settle(None)
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:

@@ -19,7 +19,7 @@ from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
 from serving.supervisor.follower import Follower
 from serving.supervisor.pool import Pool
-from serving.supervisor.port import open_port
+from serving.supervisor.port import address_of, open_port, reserve_port
 from serving.supervisor.reporter import Reporter
 from serving.supervisor.summary import Summary
 from skylift import __version__
@@ -64,9 +64,12 @@ async def _serve(options: Options) -> int:
     work = Bucket(options.work_url) if options.work_url else None
     listening = open_port(options.host, options.port)
     port = listening.getsockname()[1]
+    grpc = reserve_port(options.host, options.grpc_port) if options.grpc_port is not None else None
     cache = Cache(options.cache or default_cache(keep_url), endpoint)
-    supervisor = Supervisor(options, endpoint, keep, work, cache, listening, port)
-    log.event("listening", host=options.host, port=port, endpoint=endpoint, pid=os.getpid())
+    worker_options = _worker_options(options, endpoint, address_of(grpc) if grpc is not None else "")
+    supervisor = Supervisor(options, worker_options, keep, work, cache, listening, port)
+    grpc_port = grpc.getsockname()[1] if grpc is not None else None
+    log.event("listening", host=options.host, port=port, grpc_port=grpc_port, endpoint=endpoint, pid=os.getpid())
     return await supervisor.run()
 
 
@@ -84,7 +87,7 @@ class Supervisor:
     def __init__(
         self,
         options: Options,
-        endpoint: str,
+        worker_options: WorkerOptions,
         keep: Bucket,
         work: Bucket | None,
         cache: Cache,
@@ -92,13 +95,13 @@ class Supervisor:
         port: int,
     ) -> None:
         self._options = options
-        self._endpoint = endpoint
+        endpoint = self._endpoint = worker_options.endpoint
         self._listening = listening
         self._url = f"http://{'[' + options.host + ']' if ':' in options.host else options.host}:{port}"
         self._replica = options.replica or default_replica(port)
         self._started = now()
         self._is_draining = False
-        self._pool = Pool(options.workers, listening, _worker_options(options, endpoint), self._changed)
+        self._pool = Pool(options.workers, listening, worker_options, self._changed)
         self._follower = Follower(keep, endpoint, cache, self._pool, self._changed)
         self._reporter = Reporter(work, self._report) if work is not None else None
         self._summary = Summary(endpoint, self._replica, self._pool.take_traffic)
@@ -159,7 +162,7 @@ class Supervisor:
             failure=follower.failure,
             workers=self._options.workers,
             ready_workers=self._pool.ready_workers,
-            backend=self._pool.backend,
+            backend=follower.backend,
             skylift=__version__,
         )
 
@@ -176,12 +179,13 @@ class Supervisor:
         return "empty" if follower.is_ready else "loading"
 
 
-def _worker_options(options: Options, endpoint: str) -> WorkerOptions:
+def _worker_options(options: Options, endpoint: str, grpc_address: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
         backend=options.backend,
         queue_rows=options.queue_rows,
         max_batch_rows=options.max_batch_rows,
+        grpc_address=grpc_address,
         limits=Limits(body_bytes=options.max_body_mib * 1024 * 1024),
     )

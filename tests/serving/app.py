@@ -10,12 +10,13 @@ from typing import Any
 
 from serving.backends.base import Array, Backend
 from serving.backends.onnx import OnnxBackend
+from serving.control import Route
 from serving.http.messages import Exchange, Request, Response
 from serving.http.routes import Routes
-from serving.models import Loaded, Models, Served
+from serving.models import Loaded, Models, Version
 from serving.options import WorkerOptions
 from serving.signature import ModelSignature, Tensor
-from skylift.artifacts.records import Format, ModelManifest, ModelRef, Signature, now
+from skylift.artifacts.records import Format, ModelManifest, Signature, now
 
 OPTIONS = WorkerOptions(endpoint="default", threads=1, queue_rows=64, max_batch_rows=8)
 
@@ -60,9 +61,9 @@ class App:
     async def _ask(self, method: str, path: str, body: str | bytes, headers: Mapping[str, str]) -> Response:
         loop = asyncio.get_running_loop()
         models = Models(self._options, loop)
-        ref = ModelRef(name=self._name, version=self._version, digest="0" * 64)
-        loaded = Loaded(_manifest(self._name), ref.digest, self.backend, self._options, loop)
-        models.serving = Served(1, ref, loaded)
+        loaded = Loaded(_manifest(self._name), "0" * 64, self.backend, self._options, loop)
+        models.add(Version(1, self._name, self._version, loaded, deployment=1))
+        models.switch([Route(self._name, {self._version: 1}, default=1, labels={"stable": self._version})])
         models.readiness = "ready"
         answer: asyncio.Future[Response] = loop.create_future()
         raw = body.encode() if isinstance(body, str) else body

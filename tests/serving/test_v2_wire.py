@@ -292,7 +292,7 @@ class TestDescriptions:
         assert json.loads(v2_describe.server("1.2.3").body) == {
             "name": "skylift",
             "version": "1.2.3",
-            "extensions": ["binary_tensor_data"],
+            "extensions": ["binary_tensor_data", "model_repository", "statistics"],
         }
 
     def test_a_model(self) -> None:
@@ -300,7 +300,7 @@ class TestDescriptions:
             (x("float32", None, 28, 28, 1), Tensor("s", "string", ()), Tensor("any", "bfloat16", None)),
             (Tensor("y", "int64", (None, None)),),
         )
-        response = v2_describe.model("m", [3, 4], "onnx", signature, b"X-Own: 1\r\n")
+        response = v2_describe.model("m", [3, 4], "onnx_onnxv1", signature, b"X-Own: 1\r\n")
         assert response.extra == b"X-Own: 1\r\n"
         assert json.loads(response.body) == {
             "name": "m",
@@ -313,7 +313,7 @@ class TestDescriptions:
             ],
             "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1, -1]}],
         }
-        assert b'"tensorflow_savedmodel"' in v2_describe.model("m", [1], "tensorflow", signature).body
+        assert b'"tensorflow_savedmodel"' in v2_describe.model("m", [1], "tensorflow_savedmodel", signature).body
 
     def test_what_is_ready(self) -> None:
         assert json.loads(v2_describe.live().body) == {"live": True}

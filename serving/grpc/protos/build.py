@@ -28,7 +28,7 @@ _IMPORTS = {"tensorflow_serving": ("tensorflow_pb2", "tensorflow_error_pb2")}
 
 
 def main() -> None:
-    from grpc_tools import protoc  # type: ignore[import-not-found]
+    from grpc_tools import protoc  # type: ignore[import-untyped]
 
     paths = [f"{FOLDER.relative_to(ROOT)}/{name}.proto" for name in ORDER]
     shipped = Path(protoc.__file__).parent / "_proto"

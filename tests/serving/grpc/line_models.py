@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from serving.backends.base import Array
+from serving.grpc.protos import inference_pb2 as v2
+from serving.grpc.protos import tensorflow_serving_pb2 as tfs
+from serving.grpc.server import make_server
 from serving.interface import (
     CLASSIFY,
     PREDICT,
@@ -28,9 +31,6 @@ from serving.interface import (
     not_found,
     unknown_label,
 )
-from serving.grpc.protos import inference_pb2 as v2
-from serving.grpc.protos import tensorflow_serving_pb2 as tfs
-from serving.grpc.server import make_server
 from serving.signature import ModelSignature, Tensor
 
 Compute = Callable[[Mapping[str, Array]], dict[str, Array]]

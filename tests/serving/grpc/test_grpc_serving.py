@@ -9,9 +9,9 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.interface import CLASSIFY, REGRESS, Code, StatusError
 from serving.grpc.protos import tensorflow_pb2 as tf
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
+from serving.interface import CLASSIFY, REGRESS, Code, StatusError
 from tests.serving.grpc.line_models import Running, predict_request, refused, running
 
 INFERENCE = "/inference.GRPCInferenceService/"

@@ -1,0 +1,39 @@
+"""Statuses: TensorFlow's codes as HTTP's (model_servers/http_server.cc, ToHTTPStatusCode), and the body that tells an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from serving.http.messages import Response, error
+from serving.interface import Code, StatusError
+
+HTTP: Mapping[Code, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+
+
+def refusal(problem: StatusError, headers: bytes = b"") -> Response:
+    """`{"error": ...}`, with `code` beside it where the error has a reason for programs."""
+    extra = headers
+    if problem.retry_after is not None:
+        extra += b"Retry-After: %d\r\n" % max(1, math.ceil(problem.retry_after))
+    if problem.code is Code.UNAUTHENTICATED:
+        extra += b'WWW-Authenticate: Bearer realm="skylift"\r\n'
+    return error(problem.http or HTTP[problem.code], problem.message, code=problem.reason, extra=extra)
