@@ -1,0 +1,1 @@
+"""Where models come from beside an endpoint's pointer: folders and URLs in TensorFlow Serving's layout. See docs/serving-sources.md."""
