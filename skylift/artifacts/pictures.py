@@ -31,6 +31,8 @@ class Picture:
     """Pixels 0 to 255 as `[height, width, channels]` uint8, and what was done for that."""
 
     pixels: npt.NDArray[np.uint8]
+    source_pixels: int
+    """How many the picture had before it was scaled."""
     notes: tuple[str, ...] = ()
 
 
@@ -55,11 +57,13 @@ def read(
     from PIL import Image
 
     image, notes = _opened(source, "L" if shape[2] == 1 else "RGB", formats, max_pixels)
+    source_pixels = image.width * image.height
     height, width = shape[0] or image.height, shape[1] or image.width
     if (image.width, image.height) != (width, height):
         notes.append(f"scaled from {image.width}x{image.height} to {width}x{height}")
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return Picture(np.asarray(image, dtype=np.uint8).reshape(height, width, int(shape[2] or 0)), tuple(notes))
+    pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, int(shape[2] or 0))
+    return Picture(pixels, source_pixels, tuple(notes))
 
 
 def _opened(
