@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from skylift.artifacts.records import TensorSpec
 
 DEFAULT_SIGNATURE = "serving_default"
+EXPLAIN_SIGNATURE = "explain"
+"""What a model that was trained with `--explain` says its predictions go by (training/explain/signature.py)."""
 
 TENSORFLOW_NAMES: Mapping[str, str] = {
     "float32": "float",

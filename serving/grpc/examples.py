@@ -30,7 +30,7 @@ class Examples:
 
     async def classify(self, request: views.ExamplesRequest, deadline: float | None) -> tfs.ClassificationResponse:
         servable, name = self._resolve(request)
-        signature = _signature(servable, name, CLASSIFY)
+        signature = checked_signature(servable, name, CLASSIFY)
         outputs, rows = await _compute(servable, name, signature, request.input, deadline)
         answer = tfs.ClassificationResponse(result=classification(outputs, rows))
         _fill(answer.model_spec, servable, name)
@@ -38,7 +38,7 @@ class Examples:
 
     async def regress(self, request: views.ExamplesRequest, deadline: float | None) -> tfs.RegressionResponse:
         servable, name = self._resolve(request)
-        signature = _signature(servable, name, REGRESS)
+        signature = checked_signature(servable, name, REGRESS)
         outputs, rows = await _compute(servable, name, signature, request.input, deadline)
         answer = tfs.RegressionResponse(result=regression(outputs, rows))
         _fill(answer.model_spec, servable, name)
@@ -75,7 +75,12 @@ def _fill(spec: tfs.ModelSpec, servable: Servable, signature: str) -> None:
     spec.signature_name = signature
 
 
-def _signature(servable: Servable, name: str, method: str) -> ModelSignature:
+def checked_signature(servable: Servable, name: str, method: str) -> ModelSignature:
+    """A signature for CLASSIFY or REGRESS.
+
+    Raises:
+        StatusError: there is none of that name, or it is for something else.
+    """
     signature = servable.signatures.get(name)
     if signature is None:
         raise invalid(f"No signature was found with the name: {name}")

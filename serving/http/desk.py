@@ -75,7 +75,7 @@ class Desk:
             call.outputs = outcome
             try:
                 response = finish(outcome)
-            except BadRequestError as problem:
+            except (BadRequestError, StatusError) as problem:
                 self.refuse(exchange, problem, version)
                 return
             exchange.respond(response)

@@ -51,6 +51,8 @@ class Decoded:
     signature: str
     inputs: dict[str, Array]
     is_row_format: bool
+    outputs: tuple[str, ...] = ()
+    """Those that are wanted; none means all."""
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if "\\u" in text and _LONE_SURROGATE.search(text):
         raise BadRequestError("JSON Parse error: The surrogate pair in string is invalid.", is_found=False)
     if not isinstance(document, dict):
-        raise BadRequestError(f"JSON Value: {_debug(document)} Is not object", is_found=False)
+        raise BadRequestError(f"JSON Value: {debug(document)} Is not object", is_found=False)
     return document
 
 
@@ -78,7 +80,7 @@ def signature_name(document: dict[str, Any]) -> str:
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise BadRequestError(
-            f"JSON Value: {_debug(document)} not formatted correctly. 'signature_name' key must be a string value.",
+            f"JSON Value: {debug(document)} not formatted correctly. 'signature_name' key must be a string value.",
             is_found=False,
         )
     return name
@@ -88,23 +90,41 @@ def decode(document: dict[str, Any], name: str, signature: ModelSignature) -> De
     """The tensors of a parsed request."""
     try:
         if "instances" in document:
-            return Decoded(name, _from_instances(document, signature), is_row_format=True)
+            inputs = _from_instances(document, signature)
+            return Decoded(name, inputs, is_row_format=True, outputs=_output_filter(document, signature))
         if "inputs" in document:
-            return Decoded(name, _from_inputs(document["inputs"], signature), is_row_format=False)
+            inputs = _from_inputs(document["inputs"], signature)
+            return Decoded(name, inputs, is_row_format=False, outputs=_output_filter(document, signature))
     except RecursionError:
         raise BadRequestError("the lists are nested too deeply") from None
     raise BadRequestError("Missing 'inputs' or 'instances' key")
+
+
+def _output_filter(document: dict[str, Any], signature: ModelSignature) -> tuple[str, ...]:
+    """The outputs that a request wants; an addition of ours, named and checked as gRPC's `output_filter`."""
+    wanted = document.get("output_filter")
+    if wanted is None:
+        return ()
+    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+        raise BadRequestError("'output_filter' must be a list of names of outputs")
+    known = sorted(tensor.name for tensor in signature.outputs)
+    for name in wanted:
+        if name not in known:
+            raise BadRequestError(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set {{{','.join(known)}}}."
+            )
+    return tuple(dict.fromkeys(wanted))
 
 
 def _from_instances(document: dict[str, Any], signature: ModelSignature) -> dict[str, Array]:
     instances = document["instances"]
     if "inputs" in document:
         problem = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
-        raise BadRequestError(f"JSON Value: {_debug(document)} {problem}")
+        raise BadRequestError(f"JSON Value: {debug(document)} {problem}")
     if not isinstance(instances, list):
-        raise BadRequestError(f"JSON Value: {_debug(document)} Expecting 'instances' to be an list/array")
+        raise BadRequestError(f"JSON Value: {debug(document)} Expecting 'instances' to be an list/array")
     if not instances:
-        raise BadRequestError(f"JSON Value: {_debug(document)} No values in 'instances' array")
+        raise BadRequestError(f"JSON Value: {debug(document)} No values in 'instances' array")
     if not isinstance(instances[0], dict) and len(signature.inputs) > 1:
         raise BadRequestError(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
@@ -142,7 +162,7 @@ def _add_named(instances: list[Any], rows: dict[str, _Rows]) -> None:
         if item.keys() != rows.keys():
             names = ",".join(sorted(rows))
             raise BadRequestError(
-                f"Failed to process element: {index} of 'instances' list. JSON object: {_debug(item)} keys must be "
+                f"Failed to process element: {index} of 'instances' list. JSON object: {debug(item)} keys must be "
                 f"equal to: {names}"
             )
 
@@ -153,7 +173,7 @@ def _in_element(where: str, problem: BadRequestError) -> BadRequestError:
 
 
 def _from_inputs(value: Any, signature: ModelSignature) -> dict[str, Array]:
-    if not isinstance(value, dict) or _is_base64(value):
+    if not isinstance(value, dict) or is_base64(value):
         if len(signature.inputs) > 1:
             raise BadRequestError(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
@@ -219,7 +239,7 @@ def _fill(value: Any, level: int, shape: list[int], dtype: str, into: list[Any])
     if not isinstance(value, list):
         if level != rank:
             raise BadRequestError(
-                f"JSON Value: {_debug(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at "
+                f"JSON Value: {debug(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at "
                 f"level: {rank}"
             )
         into.append(_scalar(value, dtype))
@@ -237,12 +257,12 @@ def _fill(value: Any, level: int, shape: list[int], dtype: str, into: list[Any])
 def _scalar(value: Any, dtype: str) -> Any:
     if isinstance(value, dict):
         if dtype == "string":
-            return _base64(value)
+            return base64_bytes(value)
         raise _type_error(value, dtype)
     if dtype in ("float32", "float64"):
         if type(value) not in (int, float):
             raise _type_error(value, dtype)
-        return _float(value)
+        return to_float(value)
     if dtype in _INT_RANGES:
         least, most = _INT_RANGES[dtype]
         if type(value) is not int or not least <= value <= most:
@@ -257,20 +277,20 @@ def _scalar(value: Any, dtype: str) -> Any:
             raise _type_error(value, dtype)
         return value
     raise BadRequestError(
-        f"Conversion of JSON Value: {_debug(value)} to type: {TENSORFLOW_NAMES.get(dtype, dtype)}", status=501
+        f"Conversion of JSON Value: {debug(value)} to type: {TENSORFLOW_NAMES.get(dtype, dtype)}", status=501
     )
 
 
-def _float(value: int | float) -> float:
+def to_float(value: int | float) -> float:
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
 
-def _base64(value: dict[str, Any]) -> bytes:
-    if not _is_base64(value):
-        raise BadRequestError(f"JSON Value: {_debug(value)} not formatted correctly for base64 data")
+def base64_bytes(value: dict[str, Any]) -> bytes:
+    if not is_base64(value):
+        raise BadRequestError(f"JSON Value: {debug(value)} not formatted correctly for base64 data")
     text: str = value["b64"]
     try:
         return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
@@ -278,12 +298,12 @@ def _base64(value: dict[str, Any]) -> bytes:
         raise BadRequestError("Unable to base64 decode") from None
 
 
-def _is_base64(value: Any) -> bool:
+def is_base64(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
 def _is_named(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_base64(value)
+    return isinstance(value, dict) and not is_base64(value)
 
 
 def _array(values: list[Any], dtype: str) -> Array:
@@ -301,11 +321,11 @@ def _array(values: list[Any], dtype: str) -> Array:
 
 def _type_error(value: Any, dtype: str) -> BadRequestError:
     return BadRequestError(
-        f"JSON Value: {_debug(value)} Type: {_type_name(value)} is not of expected type: {TENSORFLOW_NAMES[dtype]}"
+        f"JSON Value: {debug(value)} Type: {type_name(value)} is not of expected type: {TENSORFLOW_NAMES[dtype]}"
     )
 
 
-def _type_name(value: Any) -> str:
+def type_name(value: Any) -> str:
     if isinstance(value, bool):
         return "True" if value else "False"
     names = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
@@ -316,7 +336,7 @@ def _shape_text(shape: list[int]) -> str:
     return "[" + ",".join(map(str, shape)) + "]"
 
 
-def _debug(value: Any) -> str:
+def debug(value: Any) -> str:
     """The value as JSON, cut where it gets long. Built piece by piece: a great body is not written out to be cut."""
     text = ""
     try:

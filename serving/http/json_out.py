@@ -46,7 +46,7 @@ def rows(outputs: Mapping[str, Array]) -> bytes:
         size = len(value)
     if len(outputs) == 1:
         ((name, value),) = outputs.items()
-        return b'{"predictions":' + _dump(name, value) + b"}"
+        return b'{"predictions":' + dump(name, value) + b"}"
     return b'{"predictions":[' + b",".join(_row(outputs, index) for index in range(size or 0)) + b"]}"
 
 
@@ -54,7 +54,7 @@ def columns(outputs: Mapping[str, Array]) -> bytes:
     """`{"outputs": ...}`: the value where there is one output, else an object of all."""
     if len(outputs) == 1:
         ((name, value),) = outputs.items()
-        return b'{"outputs":' + _dump(name, value) + b"}"
+        return b'{"outputs":' + dump(name, value) + b"}"
     return b'{"outputs":' + _object(outputs) + b"}"
 
 
@@ -63,10 +63,11 @@ def _row(outputs: Mapping[str, Array], index: int) -> bytes:
 
 
 def _object(values: Mapping[str, Array]) -> bytes:
-    return b"{" + b",".join(orjson.dumps(name) + b":" + _dump(name, value) for name, value in values.items()) + b"}"
+    return b"{" + b",".join(orjson.dumps(name) + b":" + dump(name, value) for name, value in values.items()) + b"}"
 
 
-def _dump(name: str, value: Array) -> bytes:
+def dump(name: str, value: Array) -> bytes:
+    """One output as JSON; its name decides whether strings are told as base64."""
     kind = value.dtype.name
     if kind not in _WRITABLE:
         raise BadRequestError(f"Failed to write JSON value for tensor type: {TENSORFLOW_NAMES.get(kind, kind)}")
@@ -89,3 +90,13 @@ def _texts(value: Any, *, as_base64: bool) -> Any:
     if as_base64:
         return {"b64": base64.b64encode(raw).decode("ascii")}
     return raw.decode("utf-8", "surrogateescape")
+
+
+def numbers(values: Array) -> list[bytes]:
+    """Each number of a row as JSON."""
+    return [dump("", np.asarray(value, values.dtype)) for value in values]
+
+
+def text(value: str) -> bytes:
+    """A text as JSON; bytes that are no UTF-8 stay as they are."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")

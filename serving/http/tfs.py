@@ -1,7 +1,8 @@
-"""TensorFlow Serving's REST: predict, model status, metadata. Status codes, bodies and the order of checks are the original's.
+"""TensorFlow Serving's REST: predict, classify, regress, model status, metadata. Status codes, bodies and the order of checks are the
+original's.
 
-What is ours beside it: `X-Skylift-Model-Version` and `X-Skylift-Deployment` on every answer of a model, and the codes `no_deployment`,
-`starting` and `queue_full`.
+What is ours beside it: `:explain`, an output filter, `X-Skylift-Model-Version` and `X-Skylift-Deployment` on every answer of a model,
+and the codes `no_deployment`, `starting` and `queue_full`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from serving.backends.base import Array
-from serving.http import describe, json_fast, json_in, json_out
+from serving.http import describe, json_fast, json_in, json_out, tfs_examples
 from serving.http.desk import Desk
 from serving.http.json_in import BadRequestError, Decoded
 from serving.http.messages import Exchange, Response, error
 from serving.http.status import refusal
 from serving.interface import StatusError
 from serving.models import Models, Version
-from serving.signature import DEFAULT_SIGNATURE
+from serving.signature import DEFAULT_SIGNATURE, EXPLAIN_SIGNATURE
 
 _TARGET = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-_POST = re.compile(_TARGET + r":(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII)
+_POST = re.compile(_TARGET + r":(?P<verb>classify|regress|predict|explain)", re.IGNORECASE | re.ASCII)
 _GET = re.compile(_TARGET + r"(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
+_VERBS = ("predict", "classify", "regress", "explain")
 _GREATEST_VERSION = 2**63 - 1
 
 
@@ -57,22 +59,24 @@ class Rest:
 
     def _post(self, exchange: Exchange, path: str) -> None:
         match = _POST.fullmatch(path)
-        if match is None or match["name"] is None or match["verb"] not in ("predict", "classify", "regress"):
+        if match is None or match["name"] is None or match["verb"] not in _VERBS:
             exchange.respond(_malformed(b"POST", path))
             return
         target = _target(match)
         if target is None:
             exchange.respond(Response(400))
-        elif match["verb"] != "predict":
-            exchange.respond(error(501, f"{match['verb']} is not implemented; use predict"))
+        elif match["verb"] == "classify":
+            self._examine(exchange, target, "classify")
+        elif match["verb"] == "regress":
+            self._examine(exchange, target, "regress")
         else:
-            self.predict(exchange, target)
+            self.predict(exchange, target, explains=match["verb"] == "explain")
 
     # predict
 
-    def predict(self, exchange: Exchange, target: Target) -> None:
-        """Answer a body of TensorFlow Serving's form with what `target` names."""
-        self._desk.begin(exchange, "tfs-rest", "predict")
+    def predict(self, exchange: Exchange, target: Target, *, explains: bool = False) -> None:
+        """Answer a body of TensorFlow Serving's form with what `target` names: a prediction, or (ours) what it goes by."""
+        self._desk.begin(exchange, "tfs-rest", "explain" if explains else "predict")
         found: Version | StatusError
         try:
             found = self._desk.resolve(exchange, target.name, target.version, target.label)
@@ -84,7 +88,8 @@ class Rest:
         version = found if isinstance(found, Version) else None
         try:
             body = exchange.request.body
-            decoded = (_decode_fast(version, body) if version else None) or _decode_exactly(found, body)
+            name = EXPLAIN_SIGNATURE if explains else DEFAULT_SIGNATURE
+            decoded = (_decode_fast(version, body, name) if version else None) or _decode_exactly(found, body, name)
             assert version is not None
             self._submit(exchange, version, decoded)
         except (StatusError, BadRequestError) as problem:
@@ -92,11 +97,31 @@ class Rest:
 
     def _submit(self, exchange: Exchange, version: Version, decoded: Decoded) -> None:
         write = json_out.rows if decoded.is_row_format else json_out.columns
+        wanted = decoded.outputs
 
         def finish(outputs: Mapping[str, Array]) -> Response:
-            return Response(200, write(outputs), version.headers)
+            chosen = {name: outputs[name] for name in wanted} if wanted else outputs
+            return Response(200, write(chosen), version.headers)
 
-        self._desk.submit(exchange, version, decoded.signature, decoded.inputs, finish)
+        self._desk.submit(exchange, version, decoded.signature, decoded.inputs, finish, outputs=wanted)
+
+    # classify and regress
+
+    def _examine(self, exchange: Exchange, target: Target, verb: tfs_examples.Verb) -> None:
+        self._desk.begin(exchange, "tfs-rest", verb)
+        version: Version | None = None
+        try:
+            request = tfs_examples.decode(exchange.request.body)
+            version = self._desk.resolve(exchange, target.name, target.version, target.label)
+            _, inputs = tfs_examples.inputs(version, request, verb)
+            rows, headers = len(request.examples), version.headers
+
+            def finish(outputs: Mapping[str, Array]) -> Response:
+                return Response(200, tfs_examples.encode(outputs, rows, verb), headers)
+
+            self._desk.submit(exchange, version, request.signature, inputs, finish)
+        except (StatusError, BadRequestError) as problem:
+            self._desk.refuse(exchange, problem, version)
 
     # status and metadata
 
@@ -120,19 +145,25 @@ class Rest:
             return refusal(problem)
 
 
-def _decode_fast(version: Version, body: bytes) -> Decoded | None:
-    if DEFAULT_SIGNATURE not in version.signatures:
+def _decode_fast(version: Version, body: bytes, name: str) -> Decoded | None:
+    if name not in version.signatures:
         return None
-    fast = version.loaded.codec("json", DEFAULT_SIGNATURE, json_fast.decoder)
-    return fast.decode(body) if fast is not None else None
+    fast = version.loaded.codec("json", name, json_fast.decoder)
+    decoded = fast.decode(body) if fast is not None else None
+    if decoded is not None and name != DEFAULT_SIGNATURE:
+        return Decoded(name, decoded.inputs, decoded.is_row_format)
+    return decoded
 
 
-def _decode_exactly(found: Version | StatusError, body: bytes) -> Decoded:
+def _decode_exactly(found: Version | StatusError, body: bytes, usual: str) -> Decoded:
     document = json_in.parse(body)
-    name = json_in.signature_name(document) or DEFAULT_SIGNATURE
+    name = json_in.signature_name(document) or usual
     if isinstance(found, StatusError):
         raise found
     signature = found.signatures.get(name)
+    if signature is None and usual == EXPLAIN_SIGNATURE:
+        hint = "train it with `skylift train --explain`"
+        raise BadRequestError(f"model {found.name!r} has no signature {name!r}, so it cannot explain itself; {hint}")
     if signature is None:
         raise BadRequestError(f'Serving signature name: "{name}" not found in signature def')
     return json_in.decode(document, name, signature)

@@ -44,7 +44,7 @@ class App:
     def __init__(
         self, backend: Backend, *, name: str = "m", version: int = 123, options: WorkerOptions = OPTIONS
     ) -> None:
-        self.backend = Recorder(backend)
+        self.backend: Any = Recorder(backend)
         self._name = name
         self._version = version
         self._options = options
