@@ -13,7 +13,7 @@ import msgspec
 
 from skylift.errors import InputError
 
-BackendChoice = Literal["auto", "onnx", "tensorflow"]
+BackendChoice = Literal["auto", "onnx", "tensorflow", "tflite"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a port for gRPC alone; 0 takes a free one and logs it (default: none)",
     )
     add("--workers", type=_whole(1, 256), default=1, help="processes that share the port (default 1)")
-    add("--backend", choices=("auto", "onnx", "tensorflow"), default="auto", help="what computes (default auto)")
+    add(
+        "--backend",
+        choices=("auto", "onnx", "tensorflow", "tflite"),
+        default="auto",
+        help="what computes (default auto)",
+    )
     add("--threads", type=_whole(0, 256), default=0, help="of one worker; 0: CPUs lent to us divided by the workers")
     add("--queue-rows", type=_whole(1, 1_000_000), default=4096, help="rows that may wait per worker; more get 429")
     add("--max-batch-rows", type=_whole(1, 65536), default=64, help="rows computed at once (default 64)")

@@ -6,35 +6,45 @@ from pathlib import Path
 from typing import Literal
 
 from serving.backends.base import Backend
+from serving.backends.lazy import LazyBackend
 from serving.options import BackendChoice
 from serving.signature import ModelSignature, of_spec
-from skylift.artifacts.records import ModelManifest
+from skylift.artifacts.records import Format, ModelManifest, OtherSignature, Signature
 from skylift.errors import DeployError
 
-Kind = Literal["onnx", "tensorflow"]
+Kind = Literal["onnx", "tensorflow", "tflite"]
+
+_FORMS: dict[Kind, Literal["onnx", "saved_model", "tflite"]] = {
+    "onnx": "onnx",
+    "tensorflow": "saved_model",
+    "tflite": "tflite",
+}
 
 
 def choose(manifest: ModelManifest, choice: BackendChoice) -> tuple[Kind, str]:
     """What serves a version and the path of its stored form.
 
-    `auto` takes ONNX Runtime where the ONNX file was compared with the model and holds, or is all there is without ever
-    having been compared (a model that was added); else TensorFlow.
+    `auto` takes ONNX Runtime where the ONNX file was compared with the model and holds, else TensorFlow, else LiteRT where the TFLite
+    file holds; or what is all there is without ever having been compared (a model that was added).
 
     Raises:
         DeployError: the version has no form that can be served, or not the one that was asked for.
     """
-    onnx, saved = manifest.formats.get("onnx"), manifest.formats.get("saved_model")
-    if choice == "onnx" and onnx is not None:
+    onnx, saved, tflite = (manifest.formats.get(form) for form in ("onnx", "saved_model", "tflite"))
+    if choice != "auto":
+        stored = manifest.formats.get(_FORMS[choice])
+        if stored is not None:
+            return choice, stored.path
+    elif onnx is not None and _holds(onnx):
         return "onnx", onnx.path
-    if choice == "tensorflow" and saved is not None:
+    elif saved is not None:
         return "tensorflow", saved.path
-    if choice == "auto":
-        if onnx is not None and onnx.parity is not None and onnx.parity.holds:
-            return "onnx", onnx.path
-        if saved is not None:
-            return "tensorflow", saved.path
-        if onnx is not None and onnx.parity is None:
-            return "onnx", onnx.path
+    elif tflite is not None and _holds(tflite):
+        return "tflite", tflite.path
+    elif onnx is not None and onnx.parity is None:
+        return "onnx", onnx.path
+    elif tflite is not None and tflite.parity is None:
+        return "tflite", tflite.path
     raise DeployError(
         f"this version of model {manifest.name!r} has no form that backend {choice!r} can serve; it has "
         f"{', '.join(sorted(manifest.formats)) or 'none'}",
@@ -43,22 +53,72 @@ def choose(manifest: ModelManifest, choice: BackendChoice) -> tuple[Kind, str]:
     )
 
 
-def load(manifest: ModelManifest, folder: Path, choice: BackendChoice, threads: int) -> Backend:
+def load(
+    manifest: ModelManifest,
+    folder: Path,
+    choice: BackendChoice,
+    threads: int,
+    *,
+    gpu_index: int = 0,
+    gpu_memory_mib: int = 0,
+) -> Backend:
     """Load a version from its folder.
+
+    Signatures that only its SavedModel has (`explain`) are served by TensorFlow beside whatever answers `serving_default`, loaded when
+    they are first asked: see `serving.backends.base.parts_of`.
+
+    Args:
+        threads: of one operation.
+        gpu_memory_mib: of the GPU, at most; 0: what it needs.
 
     Raises:
         DeployError: it cannot be served.
         MachineError: the package that would serve it is not installed.
     """
     kind, path = choose(manifest, choice)
-    wanted = ModelSignature(
-        tuple(of_spec(spec) for spec in manifest.signature.inputs),
-        tuple(of_spec(spec) for spec in manifest.signature.outputs),
-    )
+    wanted = of_manifest(manifest.signature)
+    if kind == "tensorflow":
+        return _tensorflow(folder / path, threads, wanted, gpu_memory_mib, ())
+    first: Backend
     if kind == "onnx":
         from serving.backends.onnx import OnnxBackend
 
-        return OnnxBackend(folder / path, threads, wanted)
+        first = OnnxBackend(folder / path, threads, wanted, gpu_index=gpu_index, gpu_memory_mib=gpu_memory_mib)
+    else:
+        from serving.backends.tflite import TFLiteBackend
+
+        first = TFLiteBackend(folder / path, threads, wanted)
+    saved = manifest.formats.get("saved_model")
+    if saved is None or not manifest.signatures:
+        return first
+    from serving.backends.composite import CompositeBackend
+
+    return CompositeBackend(first, [_on_demand(manifest, folder / saved.path, threads, gpu_memory_mib)])
+
+
+def of_manifest(signature: Signature | OtherSignature) -> ModelSignature:
+    return ModelSignature(
+        tuple(of_spec(spec) for spec in signature.inputs), tuple(of_spec(spec) for spec in signature.outputs)
+    )
+
+
+def _holds(stored: Format) -> bool:
+    return stored.parity is not None and stored.parity.holds
+
+
+def _on_demand(manifest: ModelManifest, saved: Path, threads: int, gpu_memory_mib: int) -> LazyBackend:
+    signatures = {name: of_manifest(other) for name, other in manifest.signatures.items()}
+    return LazyBackend(
+        "tensorflow",
+        "tensorflow_savedmodel",
+        signatures,
+        lambda: _tensorflow(saved, threads, None, gpu_memory_mib, tuple(signatures)),
+    )
+
+
+def _tensorflow(
+    path: Path, threads: int, wanted: ModelSignature | None, gpu_memory_mib: int, only: tuple[str, ...]
+) -> Backend:
     from serving.backends.tensorflow import TensorFlowBackend
 
-    return TensorFlowBackend(folder / path, threads, wanted)
+    return TensorFlowBackend(path, threads, wanted, gpu_memory_mib=gpu_memory_mib, only=only)
