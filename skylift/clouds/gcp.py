@@ -32,7 +32,7 @@ class Client:
 
     Args:
         base: beginning of its addresses, with the version: `https://us-central1-aiplatform.googleapis.com/v1`.
-        project: that requests count against.
+        project: that requests count against, which whoever asks must have the right to use; empty for their own.
     """
 
     def __init__(self, base: str, project: str, *, pause: Callable[[float], None] = time.sleep) -> None:
@@ -94,7 +94,7 @@ class Client:
             headers={
                 "Authorization": f"Bearer {gcp_token.token()}",
                 "Content-Type": "application/json",
-                "X-Goog-User-Project": self._project,
+                **({"X-Goog-User-Project": self._project} if self._project else {}),
             },
         )
         try:

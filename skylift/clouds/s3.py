@@ -138,20 +138,35 @@ class Versions:
         return f"https://{self._bucket}.s3.{self._region}.amazonaws.com{suffix}/"
 
 
-def signed(method: str, base: str, query: str, body: bytes, keys: Keys, region: str, at: datetime) -> dict[str, str]:
-    """Headers with the signature: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html"""
+def signed(
+    method: str,
+    base: str,
+    query: str,
+    body: bytes,
+    keys: Keys,
+    region: str,
+    at: datetime,
+    *,
+    service: str = "s3",
+    more: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Headers with the signature: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+
+    Args:
+        more: headers, names in lower case, that are signed and returned with the others.
+    """
     parts, day, moment = urlsplit(base), f"{at:%Y%m%d}", f"{at:%Y%m%dT%H%M%SZ}"
     digest = hashlib.sha256(body).hexdigest()
-    headers = {"host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": moment}
+    headers = {"host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": moment, **(more or {})}
     if keys.session:
         headers["x-amz-security-token"] = keys.session
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     request = "\n".join([method, parts.path or "/", query, lines, names, digest])
-    scope = f"{day}/{region}/s3/aws4_request"
+    scope = f"{day}/{region}/{service}/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{keys.secret}".encode()
-    for part in (day, region, "s3", "aws4_request"):
+    for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     told = f"AWS4-HMAC-SHA256 Credential={keys.access}/{scope},SignedHeaders={names},Signature={signature}"

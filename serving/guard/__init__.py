@@ -1,0 +1,1 @@
+"""Who may ask: API keys, tokens of OpenID Connect, client certificates, limits of rate, TLS."""
