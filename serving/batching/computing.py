@@ -1,0 +1,111 @@
+"""What is done with a batch: joined, computed, divided. In the batcher's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from serving.backends.base import Array, Backend, RunError
+from serving.batching import joining
+from serving.batching.counts import Counts
+from serving.batching.jobs import Job, LateError, Outcome
+from serving.batching.options import BatchOptions
+from serving.batching.tuning import Tuner
+
+
+class Computer:
+    """Runs one model. Nothing that a model does gets out of it but as an outcome."""
+
+    def __init__(
+        self, backend: Backend, options: BatchOptions, tuner: Tuner, counts: Counts, clock: Callable[[], float]
+    ) -> None:
+        self._backend = backend
+        self._options = options
+        self._tuner = tuner
+        self._counts = counts
+        self._clock = clock
+        self._alone: set[str] = {name for name, one in backend.signatures.items() if not one.is_batched}
+
+    def can_share(self, job: Job) -> bool:
+        """Whether its signature answers row by row, as far as is known."""
+        return job.key is not None and job.signature not in self._alone
+
+    def compute(self, batch: list[Job], limit: int) -> list[Outcome]:
+        """One outcome for each job. A single job may have more than `limit` rows: it is computed in parts."""
+        rows = sum(job.rows for job in batch)
+        for job in batch:
+            job.batch_rows = rows
+        if len(batch) == 1:
+            return [self._compute_one(batch[0], limit)]
+        try:
+            outputs = self._run_joined(batch, rows)
+        except RunError:
+            outputs = {}
+        if outputs:
+            return list(joining.split(outputs, batch))
+        # One bad request must not fail its neighbours, nor a model that does not answer row by row.
+        return [self._compute_one(job, limit) for job in batch]
+
+    def _run_joined(self, batch: list[Job], rows: int) -> dict[str, Array]:
+        size = joining.allowed(rows, self._options.allowed_rows)
+        inputs = self._guarded(lambda: joining.joined(batch, size, is_ragged=self._options.pad_variable))
+        outputs = self._run(batch, inputs, rows, size)
+        if joining.is_by_row(outputs, size):
+            return outputs
+        self._alone.add(batch[0].signature)
+        return {}
+
+    def _compute_one(self, job: Job, limit: int) -> Outcome:
+        if job.is_settled:
+            return LateError()  # nobody is told: it has its outcome, or wants none
+        job.batch_rows = job.rows
+        try:
+            if not self.can_share(job):
+                return self._run([job], job.inputs, job.rows, job.rows)
+            if job.rows > limit:
+                return self._in_parts(job, limit)
+            return self._padded(job, job.inputs, job.rows)
+        except RunError as error:
+            return error
+
+    def _padded(self, job: Job, inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        size = joining.allowed(rows, self._options.allowed_rows)
+        if size == rows:
+            return self._run([job], inputs, rows, rows)
+        outputs = self._run([job], self._guarded(lambda: joining.padded(inputs, size)), rows, size)
+        if joining.is_by_row(outputs, size):
+            return {name: value[:rows] for name, value in outputs.items()}
+        self._alone.add(job.signature)
+        return self._run([job], inputs, rows, rows)
+
+    def _in_parts(self, job: Job, limit: int) -> dict[str, Array]:
+        whole = joining.Whole(job.rows)
+        for start in range(0, job.rows, limit):
+            if job.is_settled:
+                raise LateError
+            rows = min(limit, job.rows - start)
+            part = self._padded(job, {name: value[start : start + rows] for name, value in job.inputs.items()}, rows)
+            if not joining.is_by_row(part, rows):
+                self._alone.add(job.signature)
+                return self._run([job], job.inputs, job.rows, job.rows)
+            if not whole.put(start, part):
+                return self._run([job], job.inputs, job.rows, job.rows)
+        return whole.outputs
+
+    def _run(self, batch: list[Job], inputs: Mapping[str, Array], rows: int, size: int) -> dict[str, Array]:
+        gathered = self._clock()
+        outputs = self._guarded(lambda: self._backend.run(batch[0].signature, inputs))
+        computed = self._clock()
+        for job in batch:
+            job.gathered = job.gathered or gathered
+            job.computed = computed
+        self._counts.ran(rows, size - rows, computed - gathered)
+        self._tuner.learn(size, computed - gathered)
+        return outputs
+
+    def _guarded(self, work: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+        try:
+            return work()
+        except RunError:
+            raise
+        except BaseException as error:  # the thread must outlive whatever a model does
+            raise RunError(f"{type(error).__name__}: {error}", is_callers_fault=False) from error

@@ -1,0 +1,92 @@
+"""What a batcher has done since it began."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from serving.batching.jobs import Job, LateError, Outcome, Reason, ShedError
+from serving.interface import BatchStatistics, Duration, Statistics
+
+
+@dataclass(slots=True, eq=False)
+class Counts:
+    """Every request that was given to `submit` is in one of `succeeded failed late cancelled shed`, or still under way.
+
+    Those of requests are written by the event loop, those of batches by the thread; all may be read at any time.
+
+    Args:
+        late: their time was over before they were answered.
+        shed: refused, or given up while they waited, by reason. Refusals by `admit` count too, though not as submitted.
+        success_ns: from `submit` to the outcome; `fail_ns` likewise of those that failed or were late.
+        queue_ns: in the queue, of the successful; `gather_ns` while their batch was put together; `run_ns` while it was computed.
+        rows: that were computed; `padding_rows` those that were added to reach an allowed size.
+        by_size: by rows of a run without padding: how often, and how long in all [ns].
+        last_batch: when the last one was computed [ms since 1970]; 0 for never.
+    """
+
+    submitted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    late: int = 0
+    cancelled: int = 0
+    shed: dict[Reason, int] = field(default_factory=dict)
+    success_ns: int = 0
+    fail_ns: int = 0
+    queue_ns: int = 0
+    gather_ns: int = 0
+    run_ns: int = 0
+    batches: int = 0
+    rows: int = 0
+    padding_rows: int = 0
+    by_size: dict[int, tuple[int, int]] = field(default_factory=dict)
+    last_batch: int = 0
+
+    def ended(self, job: Job, outcome: Outcome, now: float) -> None:
+        nanoseconds = int((now - job.submitted) * 1e9)
+        if not isinstance(outcome, Exception):
+            self.succeeded += 1
+            self.success_ns += nanoseconds
+            self.queue_ns += int((job.started - job.submitted) * 1e9)
+            self.gather_ns += int((job.gathered - job.started) * 1e9)
+            self.run_ns += int((job.computed - job.gathered) * 1e9)
+        elif isinstance(outcome, ShedError):
+            self.refused(outcome.reason)
+        else:
+            self.fail_ns += nanoseconds
+            if isinstance(outcome, LateError):
+                self.late += 1
+            else:
+                self.failed += 1
+
+    def refused(self, reason: Reason) -> None:
+        self.shed[reason] = self.shed.get(reason, 0) + 1
+
+    def ran(self, rows: int, padding_rows: int, seconds: float) -> None:
+        self.batches += 1
+        self.rows += rows
+        self.padding_rows += padding_rows
+        times, before = self.by_size.get(rows, (0, 0))
+        self.by_size[rows] = (times + 1, before + int(seconds * 1e9))
+        self.last_batch = time.time_ns() // 1_000_000
+
+    def statistics(
+        self, name: str, version: int, *, parse: Duration | None = None, write: Duration | None = None
+    ) -> Statistics:
+        """As the Open Inference Protocol's statistics extension asks, with what the front end measured beside it."""
+        return Statistics(
+            name=name,
+            version=version,
+            last_inference=self.last_batch,
+            rows=self.rows,
+            batches=self.batches,
+            success=Duration(self.succeeded, self.success_ns),
+            fail=Duration(self.failed + self.late + sum(self.shed.values()), self.fail_ns),
+            queue=Duration(self.succeeded, self.queue_ns),
+            parse=parse or Duration(self.succeeded, self.gather_ns),
+            run=Duration(self.succeeded, self.run_ns),
+            write=write or Duration(self.succeeded, 0),
+            by_batch_size=[
+                BatchStatistics(size, Duration(times, ns)) for size, (times, ns) in sorted(self.by_size.copy().items())
+            ],
+        )
