@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from serving import control
-from serving.answering import failure, job_of
+from serving.answering import JobMaker, failure
 from serving.backends.base import Array, Backend, RunError
 from serving.batching.batcher import Batcher, Outcome, QueueFullError
 from serving.calls import current
@@ -57,6 +57,7 @@ class Loaded:
         self.backend = backend
         self.signatures: Mapping[str, ModelSignature] = backend.signatures
         self.batcher = Batcher(backend, max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows, loop=loop)
+        self._makers: dict[str, JobMaker] = {}
         self._codecs: dict[tuple[str, str], Any] = {}
 
     def codec(self, kind: str, signature: str, make: Callable[[ModelSignature], T]) -> T:
@@ -65,6 +66,12 @@ class Loaded:
         if key not in self._codecs:
             self._codecs[key] = make(self.signatures[signature])
         found: T = self._codecs[key]
+        return found
+
+    def maker(self, signature: str) -> JobMaker:
+        found = self._makers.get(signature)
+        if found is None:
+            found = self._makers[signature] = JobMaker(self.signatures[signature], signature)
         return found
 
     def batcher_of(self, signature: str) -> Batcher:
@@ -126,7 +133,7 @@ class Version:
             if not answer.done():
                 answer.set_result(outcome)
 
-        job = job_of(self.signatures[signature], signature, inputs, done)
+        job = self.loaded.maker(signature).make(inputs, done)
         job.deadline = deadline
         batcher = self.loaded.batcher_of(signature)
         call = current.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from serving.answering import failure, job_of
+from serving.answering import failure
 from serving.backends.base import Array, RunError
 from serving.batching.batcher import Outcome, QueueFullError
 from serving.calls import Api, Call, Way
@@ -80,7 +80,7 @@ class Desk:
                 return
             exchange.respond(response)
 
-        job = job_of(version.signatures[signature], signature, inputs, done)
+        job = version.loaded.maker(signature).make(inputs, done)
         job.deadline = self._deadline(call, timeout)
         batcher = version.loaded.batcher_of(signature)
         call.begin_work(version, signature, job)

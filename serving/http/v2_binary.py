@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,9 @@ def pack(value: Array) -> memoryview:
             raw = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
             parts += (_LENGTH.pack(len(raw)), raw)
         return memoryview(b"".join(parts))
-    return np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).data
+    if sys.byteorder == "big" or not value.flags.c_contiguous:
+        value = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+    return value.data
 
 
 def _numbers(name: str, body: bytes, start: int, size: int, wire: np.dtype[Any], shape: tuple[int, ...]) -> Array:
