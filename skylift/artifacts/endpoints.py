@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from skylift.artifacts import layout, manifests, objects
-from skylift.artifacts.records import Current, Deployment, ModelRef, ReplicaReport, encode, now
+from skylift.artifacts.records import Canary, Current, Deployment, ModelRef, ReplicaReport, encode, now
 from skylift.errors import DeployError, not_found
 from skylift.store import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, Store, Token
 
@@ -31,21 +33,33 @@ def list_deployments(keep: Store, endpoint: str) -> list[Deployment]:
 
 
 def deploy(
-    keep: Store, endpoint: str, model: ModelRef, *, by: str, why: str = "", takes_back: int | None = None
+    keep: Store,
+    endpoint: str,
+    model: ModelRef,
+    *,
+    by: str,
+    why: str = "",
+    takes_back: int | None = None,
+    canary: Canary | None = None,
 ) -> Deployment:
     """Record a deployment under the next number and point the endpoint at it.
 
     Of two at once both are recorded and the endpoint follows the greater number, whoever writes last.
 
     Args:
+        canary: a second version that gets a share of the requests.
         takes_back: the deployment that could not be served, if this one restores what answered before.
 
     Raises:
         DeployError: the version does not exist or its manifest is damaged; nothing was written.
     """
     layout.check_name("endpoint", endpoint)
-    _refuse_unreadable(keep, model)
-    made = _record(keep, endpoint, model, by, why, takes_back)
+    for ref in (model, *([canary.model] if canary is not None else [])):
+        _refuse_unreadable(keep, ref)
+    wanted = Deployment(
+        endpoint=endpoint, number=0, model=model, canary=canary, created=now(), by=by, why=why, takes_back=takes_back
+    )
+    made = _record(keep, wanted)
     _point(keep, endpoint, made)
     return made
 
@@ -61,14 +75,12 @@ def _refuse_unreadable(keep: Store, model: ModelRef) -> None:
         ) from None
 
 
-def _record(keep: Store, endpoint: str, model: ModelRef, by: str, why: str, takes_back: int | None) -> Deployment:
+def _record(keep: Store, wanted: Deployment) -> Deployment:
     while True:
-        number = max(objects.numbered(keep, layout.deployments(endpoint)), default=0) + 1
-        made = Deployment(
-            endpoint=endpoint, number=number, model=model, created=now(), by=by, why=why, takes_back=takes_back
-        )
+        number = max(objects.numbered(keep, layout.deployments(wanted.endpoint)), default=0) + 1
+        made = msgspec.structs.replace(wanted, number=number)
         try:
-            objects.create(keep, layout.deployment(endpoint, number), made)
+            objects.create(keep, layout.deployment(wanted.endpoint, number), made)
             return made
         except ObjectExistsError:
             continue  # another deploy took the number

@@ -113,8 +113,16 @@ def deployment(name: str, number: int) -> str:
     return f"endpoints/{name}/deployments/{number}.json"
 
 
+def approvals(name: str) -> str:
+    return f"endpoints/{name}/approvals"
+
+
 def approval(name: str, number: int) -> str:
     return f"endpoints/{name}/approvals/{number}.json"
+
+
+def vetoes(name: str) -> str:
+    return f"endpoints/{name}/vetoes"
 
 
 def veto(name: str, number: int) -> str:

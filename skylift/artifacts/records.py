@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
+from skylift.artifacts.comparing import CanaryLimits, Comparison
 from skylift.errors import RecordError
 
 State = Literal["queued", "acquiring", "booting", "pulling", "running", "preempted", "succeeded", "failed", "cancelled"]
@@ -320,6 +321,8 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
     model: ModelRef
     weight: float
+    judge: CanaryLimits | None = None
+    """None: the usual limits."""
 
 
 class Deployment(Record, frozen=True, kw_only=True):
@@ -347,6 +350,19 @@ class Current(Record, frozen=True, kw_only=True):
 ReplicaState = Literal["empty", "loading", "serving", "failed", "draining"]
 
 
+CanaryState = Literal["loading", "serving", "failed", "vetoed"]
+
+
+class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a canary fares on one replica: `failed` where it could not be loaded so far, `why` for that or for the veto."""
+
+    model: ModelRef
+    weight: float
+    state: CanaryState
+    why: str = ""
+    figures: Comparison = Comparison()
+
+
 class ReplicaReport(Record, frozen=True, kw_only=True):
     """replicas/<endpoint>/<id>.json: what one replica serves and how it fares; written on change, else once a minute."""
 
@@ -365,6 +381,10 @@ class ReplicaReport(Record, frozen=True, kw_only=True):
     """The deployment that `current.json` names, as last read."""
     failure: Failure | None = None
     """Why `wanted` does not serve."""
+    waiting: str = ""
+    """What `wanted` waits for before it may serve: `approval`."""
+    canary: CanaryReport | None = None
+    """Of the deployment that answers."""
     workers: int = 0
     ready_workers: int = 0
     backend: str = ""
