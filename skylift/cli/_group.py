@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "rollback": "Let an endpoint answer with the version before.",
         "deployments": "List what an endpoint has been told to serve.",
         "predict": "Send an input to an endpoint and print the answer.",
+        "keys": "Make, list and revoke API keys of endpoints.",
     },
     "Care": {
         "gc": "Show or remove what no longer serves anybody.",
