@@ -1,0 +1,402 @@
+"""Many models from folders: looks for versions, has them loaded and unloaded by each model's policy, and routes requests to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from serving import control, log
+from serving.interface import Code, ModelConfig, StatusError
+from serving.notes import VersionNote
+from serving.sources.policy import Mode, check_labels
+from serving.sources.reconcile import Action, Load, Reconciler, Unload
+from serving.supervisor.pool import LoadError, Pool
+from skylift.errors import MachineError, SkyliftError, UnreachableError
+
+LOADS_AT_ONCE = 4
+_MAY_PASS = {MachineError.kind, UnreachableError.kind}
+
+
+class Shelf(Protocol):
+    """Where a model's versions lie."""
+
+    async def look(self) -> Mapping[int, Path] | None:
+        """The versions to serve now, by the model's policy; None where that is not known for the moment.
+
+        Raises:
+            SkyliftError: it cannot be told; what answers goes on.
+        """
+        ...
+
+    async def fetch(self, version: int, folder: Path) -> Path:
+        """The folder of a version on this machine, whole.
+
+        Raises:
+            SkyliftError: it cannot be had.
+        """
+        ...
+
+    async def keep_only(self, folders: set[Path]) -> None:
+        """Nobody reads any other folder any more."""
+        ...
+
+
+class _Model:
+    """One model: where it comes from, and what is known of its versions."""
+
+    def __init__(self, config: ModelConfig, shelf: Shelf, reconciler: Reconciler) -> None:
+        self.config = config
+        self.shelf = shelf
+        self.reconciler = reconciler
+        self.keys: dict[int, int] = {}
+        """By version, the key under which the workers know it."""
+        self.labels: dict[str, int] = {}
+        self.problem = ""
+        self.is_off = False
+        """Whether somebody asked for it to be unloaded."""
+        self.was_seen = False
+
+
+class Library:
+    """Serves the models of `configs`, which may change.
+
+    Args:
+        shelf: opens the place of a model's versions.
+        poll_seconds: between two looks; 0 for one look only.
+        changed: called when anything that a client may see has changed.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[ModelConfig],
+        pool: Pool,
+        shelf: Callable[[ModelConfig], Shelf],
+        changed: Callable[[], None],
+        *,
+        poll_seconds: float = 1.0,
+        mode: Mode = "availability",
+        max_retries: int = 5,
+        retry_seconds: float = 60.0,
+        allow_unavailable_labels: bool = False,
+    ) -> None:
+        self.is_ready = False
+        self._pool = pool
+        self._shelf = shelf
+        self._changed = changed
+        self._poll_seconds = poll_seconds
+        self._mode: Mode = mode
+        self._max_retries = max_retries
+        self._retry_seconds = retry_seconds
+        self._allow_unavailable_labels = allow_unavailable_labels
+        self._models: dict[str, _Model] = {}
+        self._leaving: list[_Model] = []
+        self._keys = count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._routing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
+        for config in configs:
+            self._models[config.name] = self._new(config)
+            self._models[config.name].labels = dict(config.labels)
+
+    def _new(self, config: ModelConfig) -> _Model:
+        reconciler = Reconciler(
+            config.name, mode=self._mode, max_retries=self._max_retries, retry_seconds=self._retry_seconds
+        )
+        return _Model(config, self._shelf(config), reconciler)
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        while True:
+            self._wake.clear()
+            await asyncio.gather(*(self._look(model) for model in list(self._models.values())))
+            self._check_ready()
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next look, or until an attempt is due."""
+        now = asyncio.get_running_loop().time()
+        ends = now + self._poll_seconds if self._poll_seconds > 0 else None
+        while ends is None or now < ends:
+            due = [at for model in self._all() if (at := model.reconciler.due()) is not None]
+            until = min([*due, *([ends] if ends is not None else [])], default=None)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), None if until is None else max(0.001, until - now))
+                return
+            self._drive_all()
+            now = asyncio.get_running_loop().time()
+
+    def _all(self) -> list[_Model]:
+        return [*self._models.values(), *self._leaving]
+
+    # looking
+
+    async def _look(self, model: _Model) -> None:
+        if model.is_off:
+            return
+        try:
+            found = await model.shelf.look()
+        except SkyliftError as error:
+            model.was_seen = True
+            self._tell_problem(model, f"{error.message} ({error.hint})" if error.hint else error.message)
+            return
+        except Exception as error:
+            model.was_seen = True
+            self._tell_problem(model, f"{type(error).__name__}: {error}")
+            return
+        if found is None or model.is_off:
+            return
+        model.was_seen = True
+        model.problem = ""
+        model.reconciler.want(found)
+        self._drive(model)
+
+    def _tell_problem(self, model: _Model, message: str) -> None:
+        if message != model.problem:
+            model.problem = message
+            log.event("model_not_seen", model=model.config.name, base_path=model.config.base_path, message=message)
+
+    # doing
+
+    def _drive_all(self) -> None:
+        for model in self._all():
+            self._drive(model)
+
+    def _drive(self, model: _Model) -> None:
+        """Begin all that may begin now."""
+        now = asyncio.get_running_loop().time()
+        while (action := model.reconciler.next(now)) is not None:
+            task = asyncio.get_running_loop().create_task(self._act(model, action))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _act(self, model: _Model, action: Action) -> None:
+        if isinstance(action, Load):
+            await self._load(model, action)
+        else:
+            await self._unload(model, action)
+        self._publish()
+        self._drive(model)
+        if model in self._leaving and model.reconciler.is_gone:
+            self._leaving.remove(model)
+        folders = model.reconciler.folders
+        with contextlib.suppress(SkyliftError, OSError):
+            await model.shelf.keep_only(folders)
+        self._check_ready()
+
+    async def _load(self, model: _Model, action: Load) -> None:
+        name, version = action.name, action.version
+        log.event("loading", model=name, version=version)
+        self._publish()
+        now = asyncio.get_running_loop().time
+        try:
+            folder = await model.shelf.fetch(version, action.folder)
+            key = next(self._keys)
+            async with self._loads:
+                await self._pool.load(control.Load(key, name, version, str(folder)))
+        except (LoadError, SkyliftError) as problem:
+            error = problem.cause if isinstance(problem, LoadError) else problem
+            may_pass = isinstance(problem, SkyliftError) or error.kind in _MAY_PASS
+            message = f"{error.message} ({error.hint})" if error.hint else error.message
+            model.reconciler.failed(version, _code(error), message, now(), is_final=not may_pass)
+            log.event(
+                "version_failed", model=name, version=version, kind=error.kind, message=error.message, hint=error.hint
+            )
+            return
+        except Exception as error:
+            model.reconciler.failed(version, Code.UNKNOWN, f"{type(error).__name__}: {error}", now())
+            log.event("version_failed", model=name, version=version, kind="internal", message=str(error), hint="")
+            return
+        model.keys[version] = key
+        model.reconciler.loaded(version)
+        await self._reroute()
+        log.event("serving", model=name, version=version, backend=self._pool.backend(key))
+
+    async def _unload(self, model: _Model, action: Unload) -> None:
+        await self._reroute()  # without it: `available` names it no more
+        key = model.keys.pop(action.version, None)
+        if key is not None:
+            self._pool.unload(key)
+        model.reconciler.unloaded(action.version)
+        log.event("unloaded", model=action.name, version=action.version)
+
+    async def _reroute(self) -> None:
+        async with self._routing:
+            await self._pool.switch([route for model in self._all() if (route := _route(model)) is not None])
+
+    # telling
+
+    def _check_ready(self) -> None:
+        is_settled = all(model.was_seen and model.reconciler.is_settled for model in self._models.values())
+        if is_settled and not self.is_ready:
+            self.is_ready = True  # and stays so until SIGTERM
+            answering = sum(bool(model.reconciler.available) for model in self._models.values())
+            log.event("ready", models=len(self._models), answering=answering)
+            self._publish()
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    def _publish(self) -> None:
+        self._pool.tell(is_ready=self.is_ready, notes=self.notes())
+        self._changed()
+        self._tell_progress()
+
+    def notes(self) -> list[VersionNote]:
+        """Every version that does not answer, and models without any."""
+        return [
+            VersionNote(
+                name=model.config.name,
+                version=one.version,
+                state=one.state,
+                error_code=one.code.name,
+                error_message=one.message,
+            )
+            for model in self._all()
+            for one in model.reconciler.statuses()
+            if one.state != "AVAILABLE"
+        ]
+
+    # what clients ask for
+
+    async def load(self, name: str) -> None:
+        """Load a model that was unloaded, or its newer versions; returns when they answer.
+
+        Raises:
+            StatusError: no such model, or it cannot be loaded.
+        """
+        model = self._find(name)
+        model.is_off = False
+        await self._look(model)
+        if model.problem:
+            raise StatusError(Code.UNAVAILABLE, f"model {name}: {model.problem}")
+        await self._settled([model])
+
+    async def unload(self, name: str) -> None:
+        """Unload all versions of a model; it stays known.
+
+        Raises:
+            StatusError: no such model.
+        """
+        model = self._find(name)
+        model.is_off = True
+        model.reconciler.want({})
+        self._drive(model)
+        await self._until(lambda: model.reconciler.is_gone)
+
+    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Serve exactly these models from now on; returns when all that is new answers.
+
+        Raises:
+            StatusError: refused whole.
+        """
+        self._check(configs)
+        wanted = {config.name: config for config in configs}
+        for name in [name for name in self._models if name not in wanted]:
+            self._leave(self._models.pop(name))
+        fresh = [self._take(config) for config in configs]
+        await asyncio.gather(*(self._look(model) for model in fresh))
+        await self._settled(fresh)
+        await self._reroute()
+        self._publish()
+
+    async def add(self, config: ModelConfig) -> None:
+        """Serve one more model.
+
+        Raises:
+            StatusError: there is one of that name, or it cannot be loaded; then it is not there.
+        """
+        if config.name in self._models:
+            raise StatusError(Code.ALREADY_EXISTS, f"model {config.name} is loaded already")
+        model = self._take(config)
+        try:
+            await self.load(config.name)
+        except StatusError:
+            self._models.pop(config.name, None)
+            self._leave(model)
+            raise
+
+    async def remove(self, name: str) -> None:
+        """Forget a model.
+
+        Raises:
+            StatusError: no such model.
+        """
+        model = self._find(name)
+        del self._models[name]
+        self._leave(model)
+        await self._until(lambda: model.reconciler.is_gone)
+
+    def _find(self, name: str) -> _Model:
+        model = self._models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self._models)) or "none"
+            raise StatusError(Code.NOT_FOUND, f"there is no model {name!r}; configured: {known}")
+        return model
+
+    def _check(self, configs: Sequence[ModelConfig]) -> None:
+        names = [config.name for config in configs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise StatusError(Code.INVALID_ARGUMENT, f"Illegal to list model {twice[0]} multiple times in config list")
+        for config in configs:
+            before = self._models.get(config.name)
+            known = before.reconciler.statuses() if before is not None else []
+            check_labels(
+                config,
+                known,
+                before.labels if before is not None else {},
+                is_first=False,
+                allow_unavailable=self._allow_unavailable_labels,
+            )
+
+    def _take(self, config: ModelConfig) -> _Model:
+        before = self._models.get(config.name)
+        model = self._models[config.name] = self._new(config) if before is None else before
+        if before is not None and before.config != config:
+            model.config, model.shelf = config, self._shelf(config)
+        model.labels = dict(config.labels)
+        model.is_off = False
+        return model
+
+    def _leave(self, model: _Model) -> None:
+        model.reconciler.want({})
+        self._leaving.append(model)
+        self._drive(model)
+        if model.reconciler.is_gone:
+            self._leaving.remove(model)
+
+    async def _settled(self, models: Sequence[_Model]) -> None:
+        await self._until(lambda: all(model.reconciler.is_settled for model in models))
+        for model in models:
+            failed = [one for one in model.reconciler.statuses() if one.state == "END" and one.code is not Code.OK]
+            if failed and not model.reconciler.available:
+                raise StatusError(failed[-1].code, failed[-1].message)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            progress: Awaitable[bool] = self._progress.wait()
+            await progress
+
+
+def _route(model: _Model) -> control.Route | None:
+    numbers = [version for version in model.reconciler.available if version in model.keys]
+    if not numbers:
+        return None
+    versions = {version: model.keys[version] for version in numbers}
+    labels = {label: version for label, version in model.labels.items() if version in versions}
+    return control.Route(model.config.name, versions, versions[max(numbers)], labels)
+
+
+_CODES = {"unreachable": Code.UNAVAILABLE, "credentials": Code.PERMISSION_DENIED, "not_found": Code.NOT_FOUND}
+
+
+def _code(error: SkyliftError) -> Code:
+    return _CODES.get(error.kind, Code.RESOURCE_EXHAUSTED if error.kind == MachineError.kind else Code.UNKNOWN)
