@@ -12,7 +12,7 @@ _LONGEST = 2048
 _MOST = 100
 _PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*')
 _ITEM = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
-_WEIGHT = re.compile(r"[01](?:\.[0-9]{0,3})?")
+_WEIGHT = re.compile(r"[01](?:\.[0-9]{0,3})?|\.[0-9]{1,3}")  # Java's own client writes .2
 
 
 @dataclass(frozen=True, slots=True)
