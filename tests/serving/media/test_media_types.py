@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from serving.media import read, write
 from serving.media.errors import MediaError
+from serving.media.facts import VersionFacts
 from tests.serving.media.media_facts import DIGIT, PAIR, ROWS
 
 JSON = b'{"instances": [[1, 2, 3]]}'
@@ -132,7 +133,7 @@ def test_one_array_of_several_must_be_named_before_anything_is_computed() -> Non
     body=st.binary(max_size=60),
     model=st.sampled_from([DIGIT, ROWS, PAIR]),
 )
-def test_headers_are_refused_or_understood(header: bytes, body: bytes, model: read.VersionFacts) -> None:
+def test_headers_are_refused_or_understood(header: bytes, body: bytes, model: VersionFacts) -> None:
     with suppress(MediaError):
         if read.is_ours(header, body):
             read.is_slow(header, body)
