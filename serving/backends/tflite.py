@@ -85,7 +85,8 @@ class _Stored:
         if value.dtype.kind != "f" or not self.is_quantised:
             return value
         limits = np.iinfo(self.dtype)
-        return np.clip(np.rint(value / self._scale) + self._zero, limits.min, limits.max).astype(self.dtype)
+        whole: Array = np.clip(np.rint(value / self._scale) + self._zero, limits.min, limits.max).astype(self.dtype)
+        return whole
 
     def meant(self, value: Array) -> Array:
         real: Array = (value.astype(np.float32) - np.float32(self._zero)) * self._scale

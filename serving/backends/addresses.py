@@ -1,0 +1,125 @@
+"""Connections to the replicas of one endpoint: kept open, shared by threads, one that fails set aside for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from skylift.errors import InputError
+
+CONNECT_SECONDS = 2.0
+FIRST_ASIDE_SECONDS = 0.25
+MOST_ASIDE_SECONDS = 30.0
+IDLE_SECONDS = 20.0
+"""A connection that was idle longer is not used again: less than servers and what lies between wait before they close it."""
+
+
+class Address:
+    """One replica, such as `https://10.0.0.7:8501`.
+
+    Raises:
+        InputError: it is no URL of a server.
+    """
+
+    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(url.strip())
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username or parts.query:
+            raise InputError(f"{url!r} is no address of a server", hint="write http://HOST:PORT or https://HOST:PORT")
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.path = parts.path.rstrip("/")
+        self._host = parts.hostname
+        self._port = port
+        self._context = (context or ssl.create_default_context()) if parts.scheme == "https" else None
+        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._lock = threading.Lock()
+        self._failures = 0
+        self.aside_until = 0.0
+        """By `time.monotonic`: until then others are asked first."""
+
+    def take(self) -> http.client.HTTPConnection:
+        """A connection for one request: an open one, or a new one that is not connected yet (`sock` is None)."""
+        while (found := self._take_idle()) is not None:
+            connection, since = found
+            if time.monotonic() - since < IDLE_SECONDS and not _is_readable(connection.sock):
+                return connection
+            connection.close()
+        if self._context is not None:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
+
+    def _take_idle(self) -> tuple[http.client.HTTPConnection, float] | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def give_back(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._idle.append((connection, time.monotonic()))
+
+    def worked(self) -> None:
+        self._failures, self.aside_until = 0, 0.0
+
+    def failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            seconds = min(MOST_ASIDE_SECONDS, FIRST_ASIDE_SECONDS * 2 ** min(self._failures - 1, 10))
+            self.aside_until = time.monotonic() + seconds
+        self.close()
+
+    def close(self) -> None:
+        """Close what is idle. The next request connects again."""
+        while (found := self._take_idle()) is not None:
+            with contextlib.suppress(OSError):
+                found[0].close()
+
+
+class Addresses:
+    """Replicas in turn.
+
+    Raises:
+        InputError: there is none, or one is no URL of a server.
+    """
+
+    def __init__(self, urls: Sequence[str], context: ssl.SSLContext | None = None) -> None:
+        if not urls:
+            raise InputError("a remote part has no address", hint="write http://HOST:PORT, several with commas between")
+        self.all = [Address(url, context) for url in urls]
+        self._turn = 0
+
+    def in_turn(self) -> list[Address]:
+        """All of them, to be tried in this order: those that work, each time another first; then those set aside, the soonest first."""
+        self._turn += 1
+        now, start = time.monotonic(), self._turn % len(self.all)
+        turned = self.all[start:] + self.all[:start]
+        works = [address for address in turned if address.aside_until <= now]
+        aside = sorted((one for one in turned if one.aside_until > now), key=lambda address: address.aside_until)
+        return works + aside
+
+    @property
+    def working(self) -> list[str]:
+        """URLs of those that are not set aside."""
+        now = time.monotonic()
+        return [address.url for address in self.all if address.aside_until <= now]
+
+    def close(self) -> None:
+        for address in self.all:
+            address.close()
+
+
+def _is_readable(sock: socket.socket | None) -> bool:
+    """Of an idle connection: the server has closed it."""
+    if sock is None:
+        return True
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
