@@ -78,11 +78,15 @@ class Call:
     inputs: Mapping[str, Array] | None = None
     outputs: Mapping[str, Array] | None = None
 
+    def served_by(self, version: Served) -> None:
+        """This version will answer."""
+        self.model, self.version, self.deployment = version.name, version.version, version.deployment
+        self.is_canary = version.is_canary
+
     def begin_work(self, version: Served, signature: str, job: Job) -> None:
         """Its tensors are read, and `job` goes to the queue."""
         self.parsed = time.monotonic()
-        self.model, self.version, self.deployment = version.name, version.version, version.deployment
-        self.is_canary = version.is_canary
+        self.served_by(version)
         self.signature, self.rows, self.inputs = signature, job.rows, job.inputs
 
     def end_work(self, job: Job) -> None:

@@ -24,12 +24,14 @@ class Traffic(msgspec.Struct):
     Args:
         errors: answers of 500 and above.
         shed: answers of 429.
+        refused: other answers of 400 to 498.
         buckets: requests by how long they took; the last is beyond all bounds.
     """
 
     count: int = 0
     errors: int = 0
     shed: int = 0
+    refused: int = 0
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
 
     def add(self, status: int, seconds: float) -> None:
@@ -38,12 +40,15 @@ class Traffic(msgspec.Struct):
             self.errors += 1
         elif status == 429:
             self.shed += 1
+        elif 400 <= status < 499:
+            self.refused += 1
         self.buckets[bisect_left(BOUNDS_MS, seconds * 1000)] += 1
 
     def merge(self, other: Traffic) -> None:
         self.count += other.count
         self.errors += other.errors
         self.shed += other.shed
+        self.refused += other.refused
         for at, more in enumerate(other.buckets):
             self.buckets[at] += more
 

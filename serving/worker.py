@@ -73,6 +73,7 @@ class Worker:
                 self._loading[task] = order.key
                 task.add_done_callback(self._loading.pop)
             case control.Switch():
+                self._tell_traffic()  # so that nothing of it counts for the canary that comes with the new routes
                 self._models.switch(order.routes)
                 control.send(self._writer, control.Switched(order.serial))
             case control.Unload():

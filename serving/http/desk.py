@@ -1,24 +1,32 @@
-"""What all routes to a prediction share: the record of the call, the queue, the answer."""
+"""What all routes to a prediction share: the record of the call, bodies that take long to read, the queue, the answer."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from serving.answering import failure
 from serving.backends.base import Array, RunError
-from serving.batching.batcher import Outcome, QueueFullError
+from serving.batching.batcher import Outcome, ShedError
 from serving.calls import Api, Call, Way
 from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
 from serving.http.status import refusal
 from serving.interface import StatusError
-from serving.models import Models, Version, queue_full
+from serving.media.errors import MediaError
+from serving.models import Models, Version
 
 CANARY_KEY = b"x-skylift-key"
 SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+QUICK_BYTES = 256 * 1024
+"""Up to here a body is read in the event loop, in about 2 ms at most; greater ones by a thread, so that they hold nobody up."""
 
 Finish = Callable[[Mapping[str, Array]], Response]
+Problem = StatusError | BadRequestError
+T = TypeVar("T")
 
 
 class Desk:
@@ -28,15 +36,18 @@ class Desk:
         seconds: how long a request may take in all; 0 for no limit.
     """
 
-    def __init__(self, models: Models, seconds: float = 0.0) -> None:
+    def __init__(self, models: Models, loop: asyncio.AbstractEventLoop, seconds: float = 0.0) -> None:
         self.models = models
+        self._loop = loop
         self._seconds = seconds
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 
     def begin(self, exchange: Exchange, way: Way, api: Api) -> Call:
         """Note that a request for a prediction was made."""
         call = exchange.call = Call(way, api)
         call.arrived = exchange.began
         call.request_bytes = len(exchange.request.body)
+        call.principal = exchange.principal
         return call
 
     def resolve(self, exchange: Exchange, name: str, version: int | None = None, label: str | None = None) -> Version:
@@ -46,6 +57,70 @@ class Desk:
             StatusError: there is none.
         """
         return self.models.resolve(name, version, label, sticky_key(exchange.request.headers))
+
+    def admit(self, version: Version, signature: str, timeout: float | None = None) -> None:
+        """Ask before a body is read whether its answer could come in time: to refuse should cost next to nothing.
+
+        Raises:
+            StatusError: too much waits already.
+        """
+        deadline = time.monotonic() + timeout if timeout else None
+        refused = version.loaded.batcher_of(signature).admit(deadline=deadline)
+        if refused is not None:
+            raise failure(refused)
+
+    def read(
+        self,
+        exchange: Exchange,
+        decode: Callable[[bool], T],
+        then: Callable[[T], None],
+        version: Version | None,
+        *,
+        is_slow: bool,
+    ) -> None:
+        """Read a body, then go on.
+
+        Args:
+            decode: reads; is told whether it runs in the one thread for slow bodies rather than in the event loop.
+            version: whose headers an error's answer has.
+        """
+        if not is_slow:
+            try:
+                then(decode(False))
+            except (StatusError, BadRequestError) as problem:
+                self.refuse(exchange, problem, version)
+            return
+        gone = asyncio.Event()
+        exchange.on_abandon = gone.set
+
+        def work() -> T | Problem | None:
+            if gone.is_set():
+                return None
+            try:
+                return decode(True)
+            except (StatusError, BadRequestError) as problem:
+                return problem
+
+        def done(future: asyncio.Future[T | Problem | None]) -> None:
+            if gone.is_set():
+                return
+            exchange.on_abandon = None
+            try:
+                found = future.result()
+            except Exception as broken:
+                self._loop.call_exception_handler({"message": "a body could not be read", "exception": broken})
+                exchange.respond(error(500, "the request could not be read: internal error"))
+                return
+            if isinstance(found, StatusError | BadRequestError):
+                self.refuse(exchange, found, version)
+                return
+            assert found is not None
+            try:
+                then(found)
+            except (StatusError, BadRequestError) as problem:
+                self.refuse(exchange, problem, version)
+
+        self._loop.run_in_executor(self._reader, work).add_done_callback(done)
 
     def submit(
         self,
@@ -86,21 +161,22 @@ class Desk:
         call.begin_work(version, signature, job)
         try:
             batcher.submit(job)
-        except QueueFullError:
-            raise queue_full(batcher) from None
+        except ShedError as shed:
+            raise failure(shed) from None
         exchange.on_abandon = lambda: batcher.cancel(job)
 
-    def refuse(
-        self, exchange: Exchange, problem: StatusError | BadRequestError, version: Version | None = None
-    ) -> None:
+    def refuse(self, exchange: Exchange, problem: Problem, version: Version | None = None) -> None:
         """Answer with an error."""
         headers = version.headers if version is not None else b""
         if exchange.call is not None:
             exchange.call.error = str(problem)
         if isinstance(problem, StatusError):
             exchange.respond(refusal(problem, headers))
-        else:
-            exchange.respond(error(problem.status, str(problem), extra=headers if problem.is_found else b""))
+            return
+        extra = headers if problem.is_found else b""
+        if isinstance(problem, MediaError):
+            extra += problem.headers
+        exchange.respond(error(problem.status, str(problem), extra=extra))
 
     def _deadline(self, call: Call, timeout: float | None) -> float | None:
         limits = [seconds for seconds in (self._seconds, timeout) if seconds]

@@ -298,7 +298,8 @@ class Pool:
         match report:
             case control.Counted():
                 self._traffic.merge(report.traffic)
-                self._trial.merge(report)
+                if worker.serial == self._switch.serial:
+                    self._trial.merge(report)
                 return
             case control.Ask():
                 self._answer(worker, report)

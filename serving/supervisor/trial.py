@@ -2,19 +2,80 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from serving import control
+from serving.supervisor.judge import worse
 from serving.traffic import Traffic
+from skylift.artifacts.comparing import CanaryLimits, Comparison, SideFigures
+
+_GROWTH = 1.25
+"""So many times as many requests must be there for the next look."""
+_RECENT = 10
+"""So many times the least number of requests make a new span: what goes wrong later must not drown in what went well."""
+
+
+class _Span:
+    """What both have answered since a moment."""
+
+    def __init__(self, least: int) -> None:
+        self.stable = Traffic()
+        self.canary = Traffic()
+        self.looks_at = least
 
 
 class Trial:
-    """What both have answered since the canary began."""
+    """What both have answered since the canary began, and in the newest span of it.
+
+    Who looks again and again will see by chance what looks bad. So looks are taken only when a quarter more requests are there, and the
+    k-th may be wrong with the k-th part of 1/(1*2) + 1/(2*3) + 1/(3*4) + … = 1 of the whole chance: however many there are, that is
+    never exceeded (the union bound).
+    """
 
     def __init__(self) -> None:
-        self.stable = Traffic()
-        self.canary = Traffic()
+        self._whole = _Span(0)
+        self._recent: _Span | None = None
+        self._looks = 0
+
+    @property
+    def figures(self) -> Comparison:
+        return Comparison(stable=_figures(self._whole.stable), canary=_figures(self._whole.canary))
+
+    @property
+    def count(self) -> int:
+        return self._whole.stable.count + self._whole.canary.count
 
     def merge(self, counted: control.Counted) -> None:
-        if counted.stable is not None:
-            self.stable.merge(counted.stable)
-        if counted.canary is not None:
-            self.canary.merge(counted.canary)
+        for span in (self._whole, self._recent):
+            if span is not None:
+                span.stable.merge(counted.stable or Traffic())
+                span.canary.merge(counted.canary or Traffic())
+
+    def judge(self, limits: CanaryLimits) -> str:
+        """Why the canary has to go, or an empty text. To be asked every second or so."""
+        why = self._look(self._whole, limits)
+        if not why and self._recent is not None:
+            why = self._look(self._recent, limits)
+        span = self._recent or self._whole
+        if span.canary.count >= _RECENT * max(limits.requests, 1):
+            self._recent = _Span(limits.requests)
+        return why
+
+    def _look(self, span: _Span, limits: CanaryLimits) -> str:
+        count = span.canary.count
+        if count < max(span.looks_at, limits.requests, 1):
+            return ""
+        span.looks_at = ceil(count * _GROWTH)
+        self._looks += 1
+        return worse(span.stable, span.canary, limits, limits.chance / (self._looks * (self._looks + 1)))
+
+
+def _figures(traffic: Traffic) -> SideFigures:
+    some = traffic.count > 0
+    return SideFigures(
+        requests=traffic.count,
+        errors=traffic.errors,
+        refusals=traffic.refused,
+        p50_ms=traffic.percentile_ms(50) if some else None,
+        p99_ms=traffic.percentile_ms(99) if some else None,
+    )
