@@ -26,7 +26,7 @@ def predict_request(model: str, rows: Any) -> bytes:
 
 def problem(port: int, message: bytes, expected: Any, *, metadata: Sequence[tuple[str, str]] = ()) -> str:
     """What is wrong with a server's answer; empty where it is the model's."""
-    import grpc
+    import grpc  # type: ignore[import-untyped]
 
     from serving.grpc.protos import tensorflow_serving_pb2
 

@@ -16,7 +16,7 @@ class Cell:
     Args:
         requests: answered as they should be; `failed` are all others.
         cpu_ms: CPU time of all processes of the server per request [ms]; `client_cpu_ms` likewise of the load generator.
-        rss_mib: resident memory of all processes of the server, after the load [MiB].
+        memory_mib: of all processes of the server after the load, pages that they share counted once [MiB].
     """
 
     server: str
@@ -28,7 +28,7 @@ class Cell:
     p99_ms: float
     cpu_ms: float
     client_cpu_ms: float = 0.0
-    rss_mib: float = 0.0
+    memory_mib: float = 0.0
     failed: float = 0
     repeats: int = 1
     spread: float = 0.0
@@ -59,7 +59,7 @@ def merge(cells: Sequence[Cell]) -> Cell:
         p99_ms=statistics.median(cell.p99_ms for cell in cells),
         cpu_ms=statistics.median(cell.cpu_ms for cell in cells),
         client_cpu_ms=statistics.median(cell.client_cpu_ms for cell in cells),
-        rss_mib=max(cell.rss_mib for cell in cells),
+        memory_mib=max(cell.memory_mib for cell in cells),
         failed=sum(cell.failed for cell in cells),
         repeats=len(cells),
         spread=(max(rates) - min(rates)) / middle if middle else math.nan,

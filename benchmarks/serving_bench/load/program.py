@@ -29,6 +29,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     seconds: float
     method: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
     rate: float = 0.0
     warm: float = 0.0
     patience: float = 30.0
@@ -65,9 +66,16 @@ def http_task(port: int, raw: bytes, connections: int, seconds: float) -> Task:
     return Task(port=port, payload=base64.b64encode(raw).decode(), connections=connections, seconds=seconds)
 
 
-def grpc_task(port: int, method: str, message: bytes, connections: int, seconds: float) -> Task:
+def grpc_task(
+    port: int,
+    method: str,
+    message: bytes,
+    connections: int,
+    seconds: float,
+    metadata: tuple[tuple[str, str], ...] = (),
+) -> Task:
     payload = base64.b64encode(message).decode()
-    return Task(port=port, payload=payload, connections=connections, seconds=seconds, method=method)
+    return Task(port=port, payload=payload, connections=connections, seconds=seconds, method=method, metadata=metadata)
 
 
 def run(task: Task, cpu: int | None = None) -> Said:
@@ -93,7 +101,7 @@ def main() -> None:
     payload = base64.b64decode(task.payload)
 
     def make() -> Wire:
-        return Grpc(task.method, payload) if task.method else Http1(payload)
+        return Grpc(task.method, payload, task.metadata) if task.method else Http1(payload)
 
     clients = Clients(task.port, make, task.connections, patience=task.patience)
     before = time.process_time()

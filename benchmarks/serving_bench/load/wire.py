@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import Protocol
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -100,10 +101,10 @@ class Grpc:
     https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
     """
 
-    def __init__(self, method: str, message: bytes) -> None:
+    def __init__(self, method: str, message: bytes, metadata: Sequence[tuple[str, str]] = ()) -> None:
         if len(message) + 5 > _FIRST_WINDOW:
             raise ValueError(f"a message of {len(message)} bytes is more than this generator sends")
-        self._block = header_block(method)
+        self._block = header_block(method, metadata)
         self._payload = b"\0" + struct.pack(">I", len(message)) + message
         self._stream = -1
         self._window = _FIRST_WINDOW
@@ -168,13 +169,16 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return _FRAME.pack(len(payload) >> 8, len(payload) & 0xFF, kind, flags, stream) + payload
 
 
-def header_block(method: str) -> bytes:
+def header_block(method: str, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
     """The headers of a call: those of the static table by their number, the others as they are."""
-    path = method.encode()
-    if len(path) > 126:
-        raise ValueError("a method's name is at most 126 bytes long")
-    content_type, te = b"application/grpc", (b"te", b"trailers")
-    parts = [b"\x83\x86", b"\x04", bytes([len(path)]), path, b"\x01\x09localhost"]
-    parts += [b"\x0f\x10", bytes([len(content_type)]), content_type]
-    parts += [b"\x00", bytes([len(te[0])]), te[0], bytes([len(te[1])]), te[1]]
+    parts = [b"\x83\x86\x04", _text(method), b"\x01", _text("localhost"), b"\x0f\x10", _text("application/grpc")]
+    for name, value in (("te", "trailers"), *metadata):
+        parts += [b"\0", _text(name), _text(value)]
     return b"".join(parts)
+
+
+def _text(plain: str) -> bytes:
+    raw = plain.encode()
+    if len(raw) > 126:
+        raise ValueError(f"{plain[:20]}… is longer than the 126 bytes that are written here")
+    return bytes([len(raw)]) + raw
