@@ -54,8 +54,15 @@ class JobMaker:
         return rows, (self._name, *[inputs[tensor.name].shape[1:] for tensor in self._tensors])
 
 
+_CAUSES: Mapping[str, Code] = {
+    "refused": Code.INVALID_ARGUMENT,
+    "broken": Code.INTERNAL,
+    "unavailable": Code.UNAVAILABLE,
+    "late": Code.DEADLINE_EXCEEDED,
+}
+
+
 def failure(error: RunError) -> StatusError:
-    """A model's refusal or breakdown, as clients are told."""
-    if isinstance(error, StatusError):
-        return error
-    return StatusError(Code.INVALID_ARGUMENT if error.is_callers_fault else Code.INTERNAL, error.message)
+    """A model's refusal or breakdown, or a queue's, as clients are told."""
+    code: Code = getattr(error, "code", _CAUSES[error.cause])
+    return StatusError(code, error.message, retry_after=error.retry_after, reason=getattr(error, "reason", ""))

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from serving import control
 from serving.answering import JobMaker, failure
-from serving.backends.base import Array, Backend, RunError
-from serving.batching.batcher import Batcher, Outcome, QueueFullError
+from serving.backends.base import Array, Backend, RunError, parts_of
+from serving.batching.batcher import Batcher, BatchOptions, Gate, Outcome, ShedError
 from serving.calls import current
 from serving.interface import (
     PREDICT,
@@ -24,7 +24,8 @@ from serving.interface import (
 )
 from serving.notes import VersionNote
 from serving.options import WorkerOptions
-from serving.signature import ModelSignature
+from serving.reading import read
+from serving.signature import DEFAULT_SIGNATURE, ModelSignature
 from serving.split import Split
 from serving.tally import Tally
 from skylift import __version__
@@ -32,13 +33,6 @@ from skylift.artifacts.records import ModelManifest
 
 Readiness = Literal["starting", "ready", "draining"]
 T = TypeVar("T")
-
-PLATFORMS: Mapping[str, str] = {
-    "onnx": "onnx_onnxv1",
-    "tensorflow": "tensorflow_savedmodel",
-    "tflite": "tensorflow_tflite",
-}
-"""A backend's name to the Open Inference Protocol's, which are <project>_<format>; that of TFLite is ours by the same rule."""
 
 
 class Loaded:
@@ -49,14 +43,24 @@ class Loaded:
         manifest: ModelManifest | None,
         digest: str,
         backend: Backend,
-        options: WorkerOptions,
+        options: BatchOptions,
         loop: asyncio.AbstractEventLoop,
+        *,
+        measured: Mapping[int, float] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.manifest = manifest
         self.digest = digest
         self.backend = backend
         self.signatures: Mapping[str, ModelSignature] = backend.signatures
-        self.batcher = Batcher(backend, max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows, loop=loop)
+        by_part: dict[int, Batcher] = {}
+        self._batchers: dict[str, Batcher] = {}
+        for signature, part in parts_of(backend).items():
+            if id(part) not in by_part:
+                known = measured if signature == DEFAULT_SIGNATURE else None
+                by_part[id(part)] = Batcher(part, options, loop=loop, measured=known, gate=gate)
+            self._batchers[signature] = by_part[id(part)]
+        self.batchers: Sequence[Batcher] = list(by_part.values())
         self._makers: dict[str, JobMaker] = {}
         self._codecs: dict[tuple[str, str], Any] = {}
 
@@ -75,10 +79,16 @@ class Loaded:
         return found
 
     def batcher_of(self, signature: str) -> Batcher:
-        return self.batcher
+        return self._batchers[signature]
+
+    @property
+    def waiting_rows(self) -> int:
+        return sum(batcher.waiting_rows for batcher in self.batchers)
 
     def close(self) -> None:
-        self.batcher.close()
+        """Free it after its last request."""
+        for batcher in self.batchers:
+            batcher.close()
 
 
 class Version:
@@ -113,15 +123,13 @@ class Version:
 
     @property
     def platform(self) -> str:
-        return PLATFORMS.get(self.loaded.backend.name, self.loaded.backend.name)
+        return self.loaded.backend.platform
 
     def method(self, signature: str) -> str:
-        methods: Mapping[str, str] = getattr(self.loaded.backend, "methods", {})
-        return methods.get(signature, PREDICT)
+        return self.loaded.backend.methods.get(signature, PREDICT)
 
     def defaults(self, signature: str) -> Mapping[str, Array]:
-        defaults: Mapping[str, Mapping[str, Array]] = getattr(self.loaded.backend, "defaults", {})
-        return defaults.get(signature, {})
+        return self.loaded.backend.defaults.get(signature, {})
 
     async def predict(
         self, signature: str, inputs: Mapping[str, Array], deadline: float | None, outputs: Sequence[str] = ()
@@ -141,8 +149,8 @@ class Version:
             call.begin_work(self, signature, job)
         try:
             batcher.submit(job)
-        except QueueFullError:
-            raise queue_full(batcher) from None
+        except ShedError as shed:
+            raise failure(shed) from None
         try:
             outcome = await answer
         except asyncio.CancelledError:
@@ -155,11 +163,6 @@ class Version:
         if call is not None:
             call.outputs = outcome
         return outcome
-
-
-def queue_full(batcher: Batcher) -> StatusError:
-    message = f"queue_full: {batcher.waiting_rows} rows wait already; try again"
-    return StatusError(Code.RESOURCE_EXHAUSTED, message, retry_after=1.0, reason="queue_full")
 
 
 class _Routed:
@@ -203,6 +206,7 @@ class Models:
         self._by_key: dict[int, Version] = {}
         self._routes: dict[str, _Routed] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._gate = Gate(options.threads)
         self._changed = asyncio.Event()
 
     # what the supervisor asks for
@@ -252,7 +256,9 @@ class Models:
 
     @property
     def queue_rows(self) -> int:
-        return sum(one.loaded.batcher.waiting_rows for one in self._by_key.values())
+        return sum(
+            loaded.waiting_rows for loaded in {id(one.loaded): one.loaded for one in self._by_key.values()}.values()
+        )
 
     # what protocols ask
 
@@ -380,19 +386,7 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        manifest, backend = await asyncio.to_thread(read, Path(order.folder), self._options)
-        return Loaded(manifest, order.digest, backend, self._options, self._loop)
-
-
-def read(folder: Path, options: WorkerOptions) -> tuple[ModelManifest | None, Backend]:
-    """Load a version from its folder and warm it: the slow part, in a thread."""
-    from serving.backends.choose import load
-    from serving.backends.warm import warm
-    from skylift.artifacts import layout
-    from skylift.artifacts.records import decode
-
-    path = folder / layout.MANIFEST
-    manifest = decode(path.read_bytes(), ModelManifest, str(path))
-    backend = load(manifest, folder, options.backend, options.threads)
-    warm(backend, options.max_batch_rows)
-    return manifest, backend
+        manifest, backend, costs = await asyncio.to_thread(read, Path(order.folder), self._options)
+        return Loaded(
+            manifest, order.digest, backend, self._options.batching, self._loop, measured=costs, gate=self._gate
+        )

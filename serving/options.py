@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 
 import msgspec
 
+from serving.batching.options import BatchOptions
 from skylift.errors import InputError
 
 BackendChoice = Literal["auto", "onnx", "tensorflow", "tflite"]
@@ -46,11 +47,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     threads: int
     backend: BackendChoice = "auto"
-    queue_rows: int = 4096
-    max_batch_rows: int = 64
+    batching: BatchOptions = BatchOptions()
     limits: Limits = Limits()
     request_seconds: float = 0.0
     """How long a request may take in all; 0 for no limit but the client's."""
+    workers: int = 1
+    """How many processes share the port."""
+    access: str = ""
+    """Where the access document is: a path, or a secret's URL; empty where everybody may ask."""
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""
 

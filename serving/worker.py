@@ -20,6 +20,7 @@ import msgspec
 
 from serving import control, log
 from serving.calls import Call
+from serving.guard.guard import open_guard
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
 from serving.http.routes import Routes
@@ -43,17 +44,21 @@ class Worker:
         self._listening = listening
         self._models = Models(options, loop)
         self._models.manage = self._ask
-        routes = Routes(self._models, options.request_seconds)
+        self._guard = open_guard(options.access, workers=options.workers)
+        routes = Routes(self._models, options, loop, self._guard)
         self._listener = Listener(options.limits, routes.handle, loop, self._answered)
         self._grpc: Any = None
         self._counts = Counts()
         self._loading: dict[asyncio.Task[None], int] = {}
+        self._watching: list[asyncio.Task[None]] = []
         self._asked: dict[int, asyncio.Future[control.Reply]] = {}
 
     async def run(self, channel: socket.socket) -> int:
         reader, self._writer = await asyncio.open_unix_connection(sock=channel, limit=control.CHANNEL_BYTES)
         control.send(self._writer, control.Started())
         self._count()
+        if self._guard is not None:
+            self._watching.append(asyncio.create_task(self._guard.refresh()))
         while (order := await control.orders(reader)) is not None:
             if isinstance(order, control.Drain):
                 await self._drain(order.seconds)

@@ -52,6 +52,7 @@ class Exchange:
     Args:
         began: when it was there as a whole, by `time.monotonic` [s].
         call: what is known of it where it asks for a prediction.
+        principal: who asks, where that is known.
     """
 
     request: Request
@@ -61,6 +62,7 @@ class Exchange:
     closes: bool = False
     began: float = 0.0
     call: Call | None = None
+    principal: str = ""
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

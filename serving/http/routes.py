@@ -2,39 +2,148 @@
 
 from __future__ import annotations
 
-from serving.http.desk import Desk
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from serving.guard.guard import Guard
+from serving.guard.tokens import PendingError
+from serving.http.desk import QUICK_BYTES, Desk
+from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
+from serving.http.rights import OPEN, asked
 from serving.http.tfs import Rest
 from serving.http.v2 import OpenInference
+from serving.interface import StatusError
+from serving.media import coding
 from serving.models import Models
+from serving.options import WorkerOptions
 
 _HEALTH = {"/healthz", "/readyz"}
 
 
 class Routes:
-    """Answers exchanges from what `models` has."""
+    """Answers exchanges from what `models` has.
 
-    def __init__(self, models: Models, request_seconds: float = 0.0) -> None:
+    Args:
+        guard: who may ask; None where everybody may.
+    """
+
+    def __init__(
+        self, models: Models, options: WorkerOptions, loop: asyncio.AbstractEventLoop, guard: Guard | None = None
+    ) -> None:
         self._models = models
-        desk = Desk(models, request_seconds)
-        self._rest = Rest(models, desk)
-        self._v2 = OpenInference(models, desk)
+        self._loop = loop
+        self._guard = guard
+        self._body_bytes = options.limits.body_bytes
+        self._desk = Desk(models, loop, options.request_seconds)
+        self._rest = Rest(models, self._desk)
+        self._v2 = OpenInference(models, self._desk)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, exchange: Exchange) -> None:
-        request = exchange.request
-        encoding = request.headers.get(b"content-encoding", b"identity")
-        if request.body and encoding.lower() != b"identity":
-            text = encoding.decode("latin-1")
-            exchange.respond(error(415, f"Content-Encoding {text!r} is not supported; send the body as it is"))
+        path = exchange.request.path
+        if self._guard is None or path in OPEN:
+            self._decode(exchange, path)
             return
-        path = request.path
+        model, verb = asked(exchange.request.method, path)
+        headers = exchange.request.headers
+        try:
+            principal = self._guard.check(headers, model=model, verb=verb, now=time.monotonic())
+        except PendingError:
+            self._wait_for_keys(exchange, path)
+        except StatusError as problem:
+            self._desk.refuse(exchange, problem)
+        else:
+            exchange.principal = principal.name
+            self._decode(exchange, path)
+
+    def _wait_for_keys(self, exchange: Exchange, path: str) -> None:
+        """An issuer's keys are being fetched."""
+        guard = self._guard
+        assert guard is not None
+        model, verb = asked(exchange.request.method, path)
+
+        async def wait() -> None:
+            headers = exchange.request.headers
+            try:
+                principal = await guard.admit(headers, model=model, verb=verb, now=time.monotonic())
+            except StatusError as problem:
+                self._desk.refuse(exchange, problem)
+            else:
+                exchange.principal = principal.name
+                self._decode(exchange, path)
+
+        self._later(wait())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # codings
+
+    def _decode(self, exchange: Exchange, path: str) -> None:
+        headers = exchange.request.headers
+        accepted = headers.get(b"accept-encoding")
+        if accepted is not None and coding.chosen(accepted) != "identity":
+            exchange.respond = self._compressed(exchange.respond, accepted)
+        header = headers.get(b"content-encoding")
+        if header is None or not exchange.request.body:
+            self._dispatch(exchange, path)
+            return
+        body = exchange.request.body
+        try:
+            plain = coding.quick(header, body, self._body_bytes)
+        except BadRequestError as problem:
+            self._desk.refuse(exchange, problem)
+            return
+        if plain is not None:
+            exchange.request.body = plain
+            self._dispatch(exchange, path)
+            return
+
+        def then(plain: bytes) -> None:
+            exchange.request.body = plain
+            self._dispatch(exchange, path)
+
+        self._desk.read(
+            exchange, lambda _: coding.decode(header, body, self._body_bytes), then, version=None, is_slow=True
+        )
+
+    def _compressed(self, respond: Callable[[Response], None], accepted: bytes) -> Callable[[Response], None]:
+        def compress(response: Response) -> None:
+            body, extra = coding.encode(response.body, response.content_type, accepted)
+            response.body = body
+            response.extra += extra
+            respond(response)
+
+        def answer(response: Response) -> None:
+            if len(response.body) <= QUICK_BYTES or not coding.is_compressible(response.content_type):
+                compress(response)
+                return
+
+            async def later() -> None:
+                body, extra = await asyncio.to_thread(coding.encode, response.body, response.content_type, accepted)
+                response.body = body
+                response.extra += extra
+                respond(response)
+
+            self._later(later())
+
+        return answer
+
+    # dispatch
+
+    def _dispatch(self, exchange: Exchange, path: str) -> None:
         start = path[:4]
         if start == "/v2/" or path == "/v2":
             self._v2.handle(exchange, path)
         elif start.lower() == "/v1/":
             self._rest.handle(exchange, path)
         elif path in _HEALTH:
-            exchange.respond(self._health(request.method, path))
+            exchange.respond(self._health(exchange.request.method, path))
         else:
             exchange.respond(error(404, f"there is nothing at {path}"))
 

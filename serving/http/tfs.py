@@ -14,13 +14,17 @@ from urllib.parse import unquote
 
 from serving.backends.base import Array
 from serving.http import describe, json_fast, json_in, json_out, tfs_examples
-from serving.http.desk import Desk
+from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError, Decoded
 from serving.http.messages import Exchange, Response, error
 from serving.http.status import refusal
 from serving.interface import StatusError
+from serving.media import read as media_in
+from serving.media import write as media_out
+from serving.media.facts import VersionFacts
 from serving.models import Models, Version
 from serving.signature import DEFAULT_SIGNATURE, EXPLAIN_SIGNATURE
+from skylift.artifacts.records import TaskInfo
 
 _TARGET = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(_TARGET + r":(?P<verb>classify|regress|predict|explain)", re.IGNORECASE | re.ASCII)
@@ -86,22 +90,47 @@ class Rest:
                 self._desk.refuse(exchange, problem)
                 return
         version = found if isinstance(found, Version) else None
+        name = EXPLAIN_SIGNATURE if explains else DEFAULT_SIGNATURE
+        request = exchange.request
+        content_type = request.headers.get(b"content-type", b"")
         try:
-            body = exchange.request.body
-            name = EXPLAIN_SIGNATURE if explains else DEFAULT_SIGNATURE
-            decoded = (_decode_fast(version, body, name) if version else None) or _decode_exactly(found, body, name)
-            assert version is not None
-            self._submit(exchange, version, decoded)
+            if version is not None and name in version.signatures:
+                self._desk.admit(version, name)
+            is_media = version is not None and media_in.is_ours(content_type, request.body)
+            form = media_out.form(
+                request.headers.get(b"accept", b""), _usual(content_type) if is_media else media_out.JSON
+            )
         except (StatusError, BadRequestError) as problem:
             self._desk.refuse(exchange, problem, version)
+            return
+        body = request.body
 
-    def _submit(self, exchange: Exchange, version: Version, decoded: Decoded) -> None:
+        def decode(is_slow: bool) -> Decoded:
+            if version is not None and is_media:
+                return _decode_media(version, content_type, body, name)
+            fast = _decode_fast(version, body, name, "json-slow" if is_slow else "json") if version else None
+            return fast or _decode_exactly(found, body, name)
+
+        def submit(decoded: Decoded) -> None:
+            assert version is not None
+            self._submit(exchange, version, decoded, form)
+
+        is_slow = media_in.is_slow(content_type, body) if is_media else len(body) > QUICK_BYTES
+        self._desk.read(exchange, decode, submit, version, is_slow=is_slow)
+
+    def _submit(self, exchange: Exchange, version: Version, decoded: Decoded, form: media_out.Form) -> None:
         write = json_out.rows if decoded.is_row_format else json_out.columns
         wanted = decoded.outputs
+        if not form.is_json:
+            names = wanted or [tensor.name for tensor in version.signatures[decoded.signature].outputs]
+            media_out.check(form, names)
 
         def finish(outputs: Mapping[str, Array]) -> Response:
             chosen = {name: outputs[name] for name in wanted} if wanted else outputs
-            return Response(200, write(chosen), version.headers)
+            if form.is_json:
+                return Response(200, write(chosen), version.headers)
+            content_type, body = media_out.encode(form, chosen)
+            return Response(200, body, version.headers, content_type)
 
         self._desk.submit(exchange, version, decoded.signature, decoded.inputs, finish, outputs=wanted)
 
@@ -145,14 +174,36 @@ class Rest:
             return refusal(problem)
 
 
-def _decode_fast(version: Version, body: bytes, name: str) -> Decoded | None:
+def _decode_fast(version: Version, body: bytes, name: str, lane: str) -> Decoded | None:
     if name not in version.signatures:
         return None
-    fast = version.loaded.codec("json", name, json_fast.decoder)
+    fast = version.loaded.codec(lane, name, json_fast.decoder)
     decoded = fast.decode(body) if fast is not None else None
     if decoded is not None and name != DEFAULT_SIGNATURE:
         return Decoded(name, decoded.inputs, decoded.is_row_format)
     return decoded
+
+
+def _decode_media(version: Version, content_type: bytes, body: bytes, name: str) -> Decoded:
+    if name not in version.signatures:
+        raise _lacking(version, name)
+    manifest = version.loaded.manifest
+    task = manifest.task if manifest is not None else TaskInfo()
+    facts = version.loaded.codec("media", name, lambda signature: VersionFacts(signature, task))
+    return Decoded(name, media_in.decode(content_type, body, facts), is_row_format=True)
+
+
+def _usual(content_type: bytes) -> bytes:
+    """How a body in another form than JSON is answered where the client has no wish: in the same form if there is such an answer."""
+    name = content_type.partition(b";")[0].strip().lower()
+    return name if name in media_out.TYPES else media_out.JSON
+
+
+def _lacking(version: Version, name: str) -> BadRequestError:
+    if name == EXPLAIN_SIGNATURE:
+        hint = "train it with `skylift train --explain`"
+        return BadRequestError(f"model {version.name!r} has no signature {name!r}, so it cannot explain itself; {hint}")
+    return BadRequestError(f'Serving signature name: "{name}" not found in signature def')
 
 
 def _decode_exactly(found: Version | StatusError, body: bytes, usual: str) -> Decoded:
@@ -161,11 +212,8 @@ def _decode_exactly(found: Version | StatusError, body: bytes, usual: str) -> De
     if isinstance(found, StatusError):
         raise found
     signature = found.signatures.get(name)
-    if signature is None and usual == EXPLAIN_SIGNATURE:
-        hint = "train it with `skylift train --explain`"
-        raise BadRequestError(f"model {found.name!r} has no signature {name!r}, so it cannot explain itself; {hint}")
     if signature is None:
-        raise BadRequestError(f'Serving signature name: "{name}" not found in signature def')
+        raise _lacking(found, name)
     return json_in.decode(document, name, signature)
 
 

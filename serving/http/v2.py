@@ -14,11 +14,10 @@ import msgspec
 
 from serving.backends.base import Array
 from serving.http import v2_describe
-from serving.http.desk import Desk
-from serving.http.json_in import BadRequestError
+from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.messages import Exchange, Response, encode_text, error
 from serving.http.status import refusal
-from serving.http.v2_request import Decoder
+from serving.http.v2_request import Decoder, InferRequest
 from serving.http.v2_response import Encoder
 from serving.interface import Code, Duration, Statistics, StatusError
 from serving.models import Models, Version
@@ -88,31 +87,39 @@ class OpenInference:
         version: Version | None = None
         try:
             version = self._desk.resolve(exchange, unquote(match["name"]), _number(match["version"]))
-            self._submit(exchange, version)
-        except (StatusError, BadRequestError) as problem:
+            signature = _only_signature(version)
+            self._desk.admit(version, signature)
+        except StatusError as problem:
             self._desk.refuse(exchange, problem, version)
+            return
+        body, length = request.body, request.headers.get(_LENGTH)
+        found = version
 
-    def _submit(self, exchange: Exchange, version: Version) -> None:
-        request = exchange.request
-        signature = _only_signature(version)
-        decoder = version.loaded.codec("v2", signature, Decoder)
-        asked = decoder.decode(request.body, request.headers.get(_LENGTH))
-        assert exchange.call is not None
-        if asked.id:
+        def decode(is_slow: bool) -> InferRequest:
+            decoder = found.loaded.codec("v2-slow" if is_slow else "v2", signature, Decoder)
+            return decoder.decode(body, length)
+
+        def submit(asked: InferRequest) -> None:
+            self._submit(exchange, found, signature, asked)
+
+        # Binary tensors are views of the body: they are read in no time, however great.
+        self._desk.read(exchange, decode, submit, version, is_slow=length is None and len(body) > QUICK_BYTES)
+
+    def _submit(self, exchange: Exchange, version: Version, signature: str, asked: InferRequest) -> None:
+        if asked.id and exchange.call is not None:
             exchange.call.request_id = asked.id
         encoder = version.made("v2", lambda one: Encoder(one.name, one.version, one.headers))
 
         def finish(outputs: Mapping[str, Array]) -> Response:
             return encoder.encode(asked, outputs)
 
-        timeout = asked.parameters.get("timeout") if asked.parameters else None
         self._desk.submit(
             exchange,
             version,
             signature,
             asked.inputs,
             finish,
-            timeout=_seconds(timeout),
+            timeout=_seconds(asked.parameters.get("timeout")) if asked.parameters else None,
             outputs=[wanted.name for wanted in asked.outputs],
         )
 

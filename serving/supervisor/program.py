@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serving import log
+from serving.batching.options import BatchOptions
 from serving.options import Limits, Options, WorkerOptions, default_replica, parse
 from serving.supervisor import cpus
 from serving.supervisor.bucket import Bucket
@@ -184,8 +185,7 @@ def _worker_options(options: Options, endpoint: str, grpc_address: str) -> Worke
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
         backend=options.backend,
-        queue_rows=options.queue_rows,
-        max_batch_rows=options.max_batch_rows,
+        batching=BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
         grpc_address=grpc_address,
         limits=Limits(body_bytes=options.max_body_mib * 1024 * 1024),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from serving.backends.base import Array, Backend
 from serving.backends.onnx import OnnxBackend
+from serving.batching.options import BatchOptions
 from serving.control import Route
 from serving.http.messages import Exchange, Request, Response
 from serving.http.routes import Routes
@@ -18,7 +19,7 @@ from serving.options import WorkerOptions
 from serving.signature import ModelSignature, Tensor
 from skylift.artifacts.records import Format, ModelManifest, Signature, now
 
-OPTIONS = WorkerOptions(endpoint="default", threads=1, queue_rows=64, max_batch_rows=8)
+OPTIONS = WorkerOptions(endpoint="default", threads=1, batching=BatchOptions(queue_rows=64, max_batch_rows=8))
 
 
 class Recorder:
@@ -28,11 +29,20 @@ class Recorder:
         self.inner = inner
         self.name = inner.name
         self.signatures = inner.signatures
+        self.platform = inner.platform
+        self.methods, self.defaults, self.concurrency = inner.methods, inner.defaults, inner.concurrency
         self.inputs: list[Mapping[str, Array]] = []
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(
+        self,
+        signature: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] = (),
+        *,
+        deadline: float | None = None,
+    ) -> dict[str, Array]:
         self.inputs.append(inputs)
-        return self.inner.run(signature, inputs)
+        return self.inner.run(signature, inputs, outputs, deadline=deadline)
 
     def close(self) -> None:
         """The next request uses it again."""
@@ -61,19 +71,22 @@ class App:
     async def _ask(self, method: str, path: str, body: str | bytes, headers: Mapping[str, str]) -> Response:
         loop = asyncio.get_running_loop()
         models = Models(self._options, loop)
-        loaded = Loaded(_manifest(self._name), "0" * 64, self.backend, self._options, loop)
+        loaded = Loaded(_manifest(self._name), "0" * 64, self.backend, self._options.batching, loop)
         models.add(Version(1, self._name, self._version, loaded, deployment=1))
         models.switch([Route(self._name, {self._version: 1}, default=1, labels={"stable": self._version})])
         models.readiness = "ready"
         answer: asyncio.Future[Response] = loop.create_future()
         raw = body.encode() if isinstance(body, str) else body
         lower = {name.lower().encode(): value.encode() for name, value in headers.items()}
-        Routes(models).handle(Exchange(Request(method.encode(), path.encode(), lower, raw), answer.set_result))
+        Routes(models, self._options, loop).handle(
+            Exchange(Request(method.encode(), path.encode(), lower, raw), answer.set_result)
+        )
         try:
             return await asyncio.wait_for(answer, 5)
         finally:
-            loaded.batcher.close()
-            loaded.batcher.join()
+            loaded.close()
+            for batcher in loaded.batchers:
+                batcher.join()
 
 
 def of_onnx(

@@ -73,6 +73,7 @@ class HalfPlusTwo:
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.inputs, self.close = inner, inner.inputs, inner.close
+        self.platform, self.defaults, self.concurrency = inner.platform, inner.defaults, inner.concurrency
         column = Tensor("x", "float32", (None, 1))
         self.signatures = {
             **inner.signatures,
@@ -80,7 +81,7 @@ class HalfPlusTwo:
             "classify_x_to_y": ModelSignature((column,), (Tensor("scores", "float32", (None, 1)),)),
         }
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], outputs: Any = (), **_: Any) -> dict[str, Array]:
         (value,) = self.inner.run("serving_default", inputs).values()
         (output,) = self.signatures[signature].outputs
         return {output.name: value}
