@@ -78,10 +78,6 @@ class Admission:
         """Rows that may wait while there is more than can be computed: as many as make the next batch worth its fixed cost."""
         return self._cost.knee(self.limit)
 
-    def is_too_much(self) -> bool:
-        """Whether what waits is no burst any more."""
-        return not self.is_overloaded and self._pending.count >= self._options.burst_requests
-
     def begin_overload(self, now: float) -> None:
         pending = self._pending
         self.is_overloaded = True

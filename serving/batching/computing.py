@@ -9,33 +9,29 @@ from serving.batching import joining
 from serving.batching.counts import Counts
 from serving.batching.jobs import Job, LateError, Outcome
 from serving.batching.options import BatchOptions
-from serving.batching.tuning import Tuner
 
 
 class Computer:
     """Runs one model. Nothing that a model does gets out of it but as an outcome."""
 
-    def __init__(
-        self, backend: Backend, options: BatchOptions, tuner: Tuner, counts: Counts, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, backend: Backend, options: BatchOptions, counts: Counts, clock: Callable[[], float]) -> None:
         self._backend = backend
         self._options = options
-        self._tuner = tuner
         self._counts = counts
         self._clock = clock
+        self._started = 0.0
         self._alone: set[str] = {name for name, one in backend.signatures.items() if not one.is_batched}
 
     def can_share(self, job: Job) -> bool:
         """Whether its signature answers row by row, as far as is known."""
         return job.key is not None and job.signature not in self._alone
 
-    def compute(self, batch: list[Job], limit: int) -> list[Outcome]:
+    def compute(self, batch: list[Job], limit: int, started: float) -> list[Outcome]:
         """One outcome for each job. A single job may have more than `limit` rows: it is computed in parts."""
-        rows = sum(job.rows for job in batch)
-        for job in batch:
-            job.batch_rows = rows
+        self._started = started
         if len(batch) == 1:
             return [self._compute_one(batch[0], limit)]
+        rows = sum([job.rows for job in batch])
         try:
             outputs = self._run_joined(batch, rows)
         except RunError:
@@ -47,7 +43,10 @@ class Computer:
 
     def _run_joined(self, batch: list[Job], rows: int) -> dict[str, Array]:
         size = joining.allowed(rows, self._options.allowed_rows)
-        inputs = self._guarded(lambda: joining.joined(batch, size, is_ragged=self._options.pad_variable))
+        try:
+            inputs = joining.joined(batch, size, is_ragged=self._options.pad_variable)
+        except Exception as error:  # not enough memory, or rows that do not fit together
+            raise _broken(error) from error
         outputs = self._run(batch, inputs, rows, size)
         if joining.is_by_row(outputs, size):
             return outputs
@@ -57,7 +56,6 @@ class Computer:
     def _compute_one(self, job: Job, limit: int) -> Outcome:
         if job.is_settled:
             return LateError()  # nobody is told: it has its outcome, or wants none
-        job.batch_rows = job.rows
         try:
             if not self.can_share(job):
                 return self._run([job], job.inputs, job.rows, job.rows)
@@ -66,19 +64,21 @@ class Computer:
             return self._padded(job, job.inputs, job.rows)
         except RunError as error:
             return error
+        except Exception as error:  # not enough memory for padding or for the whole of its parts
+            return _broken(error)
 
     def _padded(self, job: Job, inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
         size = joining.allowed(rows, self._options.allowed_rows)
         if size == rows:
             return self._run([job], inputs, rows, rows)
-        outputs = self._run([job], self._guarded(lambda: joining.padded(inputs, size)), rows, size)
+        outputs = self._run([job], joining.padded(inputs, size), rows, size)
         if joining.is_by_row(outputs, size):
             return {name: value[:rows] for name, value in outputs.items()}
         self._alone.add(job.signature)
         return self._run([job], inputs, rows, rows)
 
     def _in_parts(self, job: Job, limit: int) -> dict[str, Array]:
-        whole = joining.Whole(job.rows)
+        whole, gathered = joining.Whole(job.rows), 0.0
         for start in range(0, job.rows, limit):
             if job.is_settled:
                 raise LateError
@@ -89,23 +89,28 @@ class Computer:
                 return self._run([job], job.inputs, job.rows, job.rows)
             if not whole.put(start, part):
                 return self._run([job], job.inputs, job.rows, job.rows)
+            gathered = gathered or job.gathered
+        job.gathered = gathered
         return whole.outputs
 
     def _run(self, batch: list[Job], inputs: Mapping[str, Array], rows: int, size: int) -> dict[str, Array]:
         gathered = self._clock()
-        outputs = self._guarded(lambda: self._backend.run(batch[0].signature, inputs))
-        computed = self._clock()
-        for job in batch:
-            job.gathered = job.gathered or gathered
-            job.computed = computed
-        self._counts.ran(rows, size - rows, computed - gathered)
-        self._tuner.learn(size, computed - gathered)
-        return outputs
-
-    def _guarded(self, work: Callable[[], dict[str, Array]]) -> dict[str, Array]:
         try:
-            return work()
+            outputs = self._backend.run(batch[0].signature, inputs)
         except RunError:
             raise
         except BaseException as error:  # the thread must outlive whatever a model does
-            raise RunError(f"{type(error).__name__}: {error}", is_callers_fault=False) from error
+            raise _broken(error) from error
+        computed = self._clock()
+        started, batch_rows = self._started, max(rows, batch[0].rows)
+        for job in batch:
+            job.started = started
+            job.gathered = gathered
+            job.computed = computed
+            job.batch_rows = batch_rows
+        self._counts.ran(rows, size - rows, computed - gathered)
+        return outputs
+
+
+def _broken(error: BaseException) -> RunError:
+    return RunError(f"{type(error).__name__}: {error}", is_callers_fault=False)

@@ -10,16 +10,16 @@ DECAY = 0.98
 GREATEST_SURPRISE = 4.0
 """A batch counts as at most so many times what was expected: one pause of the machine must not refuse requests for seconds."""
 KNEE = 0.95
+FIT_EVERY = 8
+"""Batches between two fits where nobody asks."""
 
 
 class CostModel:
     """A straight line by least squares whose old points fade. Neither part is ever negative."""
 
     def __init__(self, measured: Mapping[int, float] | None = None) -> None:
-        self.fixed = 0.0
-        """Of a batch, whatever it holds: a [s]."""
-        self.per_row = 0.0
-        """b [s]."""
+        self._fixed = self._per_row = 0.0
+        self._unfitted = 0
         self._is_steepness_known = False
         self._weight = self._n = self._nn = self._t = self._nt = 0.0
         for rows, seconds in (measured or {}).items():
@@ -31,35 +31,42 @@ class CostModel:
 
     def seconds(self, rows: int) -> float:
         """What a batch of so many rows takes; 0 while nothing is known."""
-        return self.fixed + self.per_row * rows
+        if self._unfitted:
+            self._fit()
+        return self._fixed + self._per_row * rows
 
     def learn(self, rows: int, seconds: float) -> None:
         if self._weight:
-            seconds = min(seconds, GREATEST_SURPRISE * self.seconds(rows) + 1e-6)
+            most = GREATEST_SURPRISE * (self._fixed + self._per_row * rows) + 1e-6
+            if seconds > most:
+                seconds = most
         self._weight = self._weight * DECAY + 1
         self._n = self._n * DECAY + rows
         self._nn = self._nn * DECAY + rows * rows
         self._t = self._t * DECAY + seconds
         self._nt = self._nt * DECAY + rows * seconds
-        self._fit()
+        self._unfitted += 1
+        if self._unfitted >= FIT_EVERY or self._weight < FIT_EVERY:
+            self._fit()
 
     def knee(self, limit: int) -> int:
         """The fewest rows that, computed together again and again, give 95 % of the throughput of `limit` rows."""
         if not self._is_steepness_known:
             return limit
-        spare = self.seconds(limit) / limit / KNEE - self.per_row
-        return max(1, min(limit, math.ceil(self.fixed / spare))) if spare > 0 else 1
+        spare = self.seconds(limit) / limit / KNEE - self._per_row
+        return max(1, min(limit, math.ceil(self._fixed / spare))) if spare > 0 else 1
 
     def _fit(self) -> None:
+        self._unfitted = 0
         mean_n, mean_t = self._n / self._weight, self._t / self._weight
         variance = self._nn / self._weight - mean_n * mean_n
         if variance > 0.01 * mean_n * mean_n:
             covariance = self._nt / self._weight - mean_n * mean_t
             self._is_steepness_known = True
-            self.per_row = min(max(covariance / variance, 0.0), mean_t / mean_n)
-            self.fixed = mean_t - self.per_row * mean_n
+            self._per_row = min(max(covariance / variance, 0.0), mean_t / mean_n)
+            self._fixed = mean_t - self._per_row * mean_n
             return
         # All batches are about as great: where the line lies is known, not how steep it is. Keep what share was fixed.
-        share = self.fixed / self.seconds(round(mean_n)) if self.seconds(round(mean_n)) else 0.0
-        self.fixed = share * mean_t
-        self.per_row = (mean_t - self.fixed) / mean_n
+        before = self._fixed + self._per_row * mean_n
+        self._fixed = self._fixed / before * mean_t if before else 0.0
+        self._per_row = (mean_t - self._fixed) / mean_n

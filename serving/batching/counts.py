@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serving.batching.jobs import Job, LateError, Outcome, Reason, ShedError
@@ -18,10 +19,10 @@ class Counts:
     Args:
         late: their time was over before they were answered.
         shed: refused, or given up while they waited, by reason. Refusals by `admit` count too, though not as submitted.
-        success_ns: from `submit` to the outcome; `fail_ns` likewise of those that failed or were late.
-        queue_ns: in the queue, of the successful; `gather_ns` while their batch was put together; `run_ns` while it was computed.
+        success_seconds: from `submit` to the outcome; `fail_seconds` likewise of those that failed or were late.
+        queue_seconds: in the queue, of the successful; `gather_seconds` while their batch was put together, `run_seconds` computed.
         rows: that were computed; `padding_rows` those that were added to reach an allowed size.
-        by_size: by rows of a run without padding: how often, and how long in all [ns].
+        by_size: by rows of a run without padding: how often, and how long in all [s].
         last_batch: when the last one was computed [ms since 1970]; 0 for never.
     """
 
@@ -31,33 +32,38 @@ class Counts:
     late: int = 0
     cancelled: int = 0
     shed: dict[Reason, int] = field(default_factory=dict)
-    success_ns: int = 0
-    fail_ns: int = 0
-    queue_ns: int = 0
-    gather_ns: int = 0
-    run_ns: int = 0
+    success_seconds: float = 0.0
+    fail_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    gather_seconds: float = 0.0
+    run_seconds: float = 0.0
     batches: int = 0
     rows: int = 0
     padding_rows: int = 0
-    by_size: dict[int, tuple[int, int]] = field(default_factory=dict)
+    by_size: dict[int, tuple[int, float]] = field(default_factory=dict)
     last_batch: int = 0
 
     def ended(self, job: Job, outcome: Outcome, now: float) -> None:
-        nanoseconds = int((now - job.submitted) * 1e9)
         if not isinstance(outcome, Exception):
-            self.succeeded += 1
-            self.success_ns += nanoseconds
-            self.queue_ns += int((job.started - job.submitted) * 1e9)
-            self.gather_ns += int((job.gathered - job.started) * 1e9)
-            self.run_ns += int((job.computed - job.gathered) * 1e9)
+            self.answered([job], now)
         elif isinstance(outcome, ShedError):
             self.refused(outcome.reason)
         else:
-            self.fail_ns += nanoseconds
+            self.fail_seconds += now - job.submitted
             if isinstance(outcome, LateError):
                 self.late += 1
             else:
                 self.failed += 1
+
+    def answered(self, batch: Sequence[Job], now: float) -> None:
+        """All of them had their answer, from one run."""
+        first, count = batch[0], len(batch)
+        submitted = sum([job.submitted for job in batch])
+        self.succeeded += count
+        self.success_seconds += count * now - submitted
+        self.queue_seconds += count * first.started - submitted
+        self.gather_seconds += count * (first.gathered - first.started)
+        self.run_seconds += count * (first.computed - first.gathered)
 
     def refused(self, reason: Reason) -> None:
         self.shed[reason] = self.shed.get(reason, 0) + 1
@@ -66,8 +72,8 @@ class Counts:
         self.batches += 1
         self.rows += rows
         self.padding_rows += padding_rows
-        times, before = self.by_size.get(rows, (0, 0))
-        self.by_size[rows] = (times + 1, before + int(seconds * 1e9))
+        times, before = self.by_size.get(rows, (0, 0.0))
+        self.by_size[rows] = (times + 1, before + seconds)
         self.last_batch = time.time_ns() // 1_000_000
 
     def statistics(
@@ -80,13 +86,18 @@ class Counts:
             last_inference=self.last_batch,
             rows=self.rows,
             batches=self.batches,
-            success=Duration(self.succeeded, self.success_ns),
-            fail=Duration(self.failed + self.late + sum(self.shed.values()), self.fail_ns),
-            queue=Duration(self.succeeded, self.queue_ns),
-            parse=parse or Duration(self.succeeded, self.gather_ns),
-            run=Duration(self.succeeded, self.run_ns),
+            success=_duration(self.succeeded, self.success_seconds),
+            fail=_duration(self.failed + self.late + sum(self.shed.values()), self.fail_seconds),
+            queue=_duration(self.succeeded, self.queue_seconds),
+            parse=parse or _duration(self.succeeded, self.gather_seconds),
+            run=_duration(self.succeeded, self.run_seconds),
             write=write or Duration(self.succeeded, 0),
             by_batch_size=[
-                BatchStatistics(size, Duration(times, ns)) for size, (times, ns) in sorted(self.by_size.copy().items())
+                BatchStatistics(size, _duration(times, seconds))
+                for size, (times, seconds) in sorted(self.by_size.copy().items())
             ],
         )
+
+
+def _duration(count: int, seconds: float) -> Duration:
+    return Duration(count, int(seconds * 1e9))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from serving.backends.base import Backend, RunError
+from serving.batching import joining
 from serving.batching.admission import Admission
 from serving.batching.computing import Computer
 from serving.batching.cost import CostModel
@@ -64,7 +65,8 @@ class Engine:
             options.max_batch_rows, options.allowed_rows, latency_seconds=options.latency_seconds, measured=measured
         )
         self._admission = Admission(options, self._cost, self._pending)
-        self._computer = Computer(backend, options, self._tuner, self.counts, clock)
+        self._computer = Computer(backend, options, self.counts, clock)
+        self._burst, self._queue_seconds = options.burst_requests, options.queue_seconds
         self._running: Sequence[Job] = ()
         self._idle_since = 0.0
         self._is_closing = self._is_ended = False
@@ -136,10 +138,10 @@ class Engine:
             job.is_settled = True
             raise refused
         if must_wake:
-            self._wake()
-        if self._admission.is_too_much():
+            self._loop.call_soon(self._wake)
+        if self._pending.count >= self._burst and not self._admission.is_overloaded:
             self._begin_overload(now)
-        latest = now + self.options.queue_seconds
+        latest = now + self._queue_seconds
         due = latest if deadline is None or deadline > latest else deadline
         if due < self._due:
             self._arm(due, now)
@@ -185,7 +187,7 @@ class Engine:
         with self._lock:
             gone = self._pending.expired(lambda job: self._is_over(job, now))
             running = [job for job in self._running if job.deadline is not None and not job.is_settled]
-            due = self._pending.first_due(self.options.queue_seconds)
+            due = self._pending.first_due(self._queue_seconds)
         for job in gone:
             self._settle(job, self._why_over(job, now))
         for job in running:
@@ -198,7 +200,7 @@ class Engine:
 
     def _is_over(self, job: Job, now: float) -> bool:
         deadline = job.deadline
-        return now - job.submitted >= self.options.queue_seconds or (deadline is not None and deadline <= now)
+        return now - job.submitted >= self._queue_seconds or (deadline is not None and deadline <= now)
 
     def _why_over(self, job: Job, now: float) -> LateError | ShedError:
         if job.deadline is not None and job.deadline <= now:
@@ -206,15 +208,36 @@ class Engine:
         return ShedError("queue_seconds", self._admission.retry_after(now))
 
     def _finish(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        """Tell a batch, in one turn of the loop."""
+        answered: list[Job] = []
         for job, outcome in zip(batch, outcomes, strict=True):
-            if not job.is_settled:
+            if job.is_settled:
+                continue
+            if isinstance(outcome, dict):
+                job.is_settled = True
+                answered.append(job)
+                self._tell(job, outcome)
+            else:
                 self._settle(job, outcome)
+        if answered:
+            self._count(answered)
+
+    def _count(self, answered: list[Job]) -> None:
+        now = self._clock()
+        if answered[0].batch_rows >= sum([job.rows for job in answered]):
+            self.counts.answered(answered, now)
+            return
+        for job in answered:  # each was computed alone
+            self.counts.answered([job], now)
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         if job.is_settled:
             return
         job.is_settled = True
         self.counts.ended(job, outcome, self._clock())
+        self._tell(job, outcome)
+
+    def _tell(self, job: Job, outcome: Outcome) -> None:
         try:
             job.done(outcome)
         except Exception as error:  # the others of its batch must be told all the same
@@ -245,10 +268,10 @@ class Engine:
 
     def turn(self) -> bool:
         """Compute a batch and hand its outcomes over. False if nothing waited."""
-        batch, limit = self._take()
+        batch, limit, started = self._take()
         if not batch:
             return False
-        outcomes = self._computer.compute(batch, limit)
+        outcomes = self._computer.compute(batch, limit, started)
         with self._lock:
             self._running = ()
             self._admission.running_rows = 0
@@ -256,7 +279,7 @@ class Engine:
         self._post(batch, outcomes)
         return True
 
-    def _take(self) -> tuple[list[Job], int]:
+    def _take(self) -> tuple[list[Job], int, float]:
         gone: list[Job] = []
         batch: list[Job] = []
         with self._lock:
@@ -265,18 +288,19 @@ class Engine:
             while not batch and (oldest := self._pending.oldest()) is not None:
                 limit = self._fit_bytes(limit, oldest)
                 taken = self._pending.take(limit, self._computer.can_share)
-                batch = [job for job in taken if not self._is_over(job, now)]
+                oldest_kept = now - self._queue_seconds
+                batch = [
+                    job for job in taken if (job.deadline is None or job.deadline > now) and job.submitted > oldest_kept
+                ]
                 if len(batch) != len(taken):
                     gone += [job for job in taken if self._is_over(job, now)]
-            for job in batch:
-                job.started = now
             self._running = batch
             self._admission.limit = self.batch_rows
-            self._admission.running_rows = sum(job.rows for job in batch)
+            self._admission.running_rows = sum([job.rows for job in batch])
             self._admission.running_since = now
         if gone:
             self._post(gone, [self._why_over(job, now) for job in gone])
-        return batch, limit
+        return batch, limit, now
 
     def _fit_bytes(self, limit: int, job: Job) -> int:
         if job.size * limit <= self.options.batch_bytes * job.rows:
@@ -288,10 +312,14 @@ class Engine:
         self._idle_since = now
         if any(isinstance(outcome, RunError) for outcome in outcomes):
             return  # a refusal costs less, and neighbours that were computed alone more
-        # From the end of the batch before where there was work since then: what the thread waited for counts.
-        seconds = now - (before if batch[0].submitted <= before else batch[0].started)
+        # From the end of the batch before where there was work since then: all that a turn costs counts, not the model alone.
+        is_busy = batch[0].submitted <= before and not self.options.max_delay_seconds
+        seconds = now - (before if is_busy else batch[0].started)
         rows = batch[0].batch_rows
-        self._cost.learn(min(rows, limit), seconds * min(rows, limit) / rows)
+        size = min(rows, limit)
+        self._cost.learn(size, seconds * size / rows)
+        if self.options.tune:
+            self._tuner.learn(joining.allowed(size, self.options.allowed_rows), seconds * size / rows)
 
     def _post(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending and nobody listens

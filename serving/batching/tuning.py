@@ -7,6 +7,7 @@ change.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 TOLERANCE = 0.03
@@ -16,6 +17,7 @@ EXPLORE_EVERY = 64
 _MEMORY = 16
 """Measurements of a size that count."""
 _GREATEST_SURPRISE = 3.0
+_CHOOSE_EVERY = 8
 
 
 class Tuner:
@@ -43,7 +45,7 @@ class Tuner:
         self._per_row: dict[int, float] = {}
         self._times: dict[int, int] = {}
         self._batches = 0
-        self._explored = 0
+        self._explored = self._learned = 0
         for rows, seconds in sorted((measured or {}).items()):
             self.learn(rows, seconds)
 
@@ -67,15 +69,17 @@ class Tuner:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take note of a batch. Sizes that lie far below a candidate say nothing of it."""
-        size = next((size for size in self._sizes if size >= rows), 0)
-        if not size or rows * 4 <= size * 3:
+        size = self._sizes[bisect_left(self._sizes, rows)] if rows <= self._sizes[-1] else 0
+        if rows * 4 <= size * 3 or not size:
             return
         cost, before = seconds / rows, self._per_row.get(size)
         times = self._times[size] = min(self._times.get(size, 0) + 1, _MEMORY)
         if before is not None:
             cost = before + (min(cost, _GREATEST_SURPRISE * before) - before) / times
         self._per_row[size] = cost
-        self._choose()
+        if before is None or times < _MEMORY or not self._learned % _CHOOSE_EVERY:
+            self._choose()
+        self._learned += 1
 
     def _choose(self) -> None:
         known = {size: cost for size, cost in self._per_row.items() if self._is_soon_enough(size, cost)}

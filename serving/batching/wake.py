@@ -17,26 +17,23 @@ class Wake:
 
     def __init__(self) -> None:
         if sys.platform == "linux":
-            self._read = self._write = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._read = self._write = os.eventfd(0, os.EFD_CLOEXEC)
         else:
             self._read, self._write = os.pipe()
-            os.set_blocking(self._read, False)
-            os.set_blocking(self._write, False)
         self._poll = select.poll()
         self._poll.register(self._read, select.POLLIN)
 
     def set(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # nobody has read for so long that it is full: then it is set
-            os.write(self._write, b"\1\0\0\0\0\0\0\0")
+        os.write(self._write, b"\1\0\0\0\0\0\0\0")
 
     def wait(self, seconds: float | None = None) -> None:
-        """Return when it was set since the last time, or when so many seconds are over, or for no reason."""
-        self._poll.poll(None if seconds is None else max(0.0, seconds * 1000))
-        with contextlib.suppress(BlockingIOError):
+        """Return when it was set since the last time, or when so many seconds are over."""
+        if seconds is None or self._poll.poll(max(0.0, seconds * 1000)):
             os.read(self._read, 8)
 
     def __del__(self) -> None:
         # Not before: whoever comes late must not write to what has become another file.
-        os.close(self._read)
-        if self._write != self._read:
-            os.close(self._write)
+        with contextlib.suppress(AttributeError):  # it could not be opened
+            os.close(self._read)
+            if self._write != self._read:
+                os.close(self._write)
