@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import socket
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float
     summary_seconds: float
     cache: Path | None
+    approval: bool
     replica: str | None
 
 
@@ -130,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-seconds", type=_seconds, default=30.0, help="for requests in flight at a stop (default 30)")
     add("--summary-seconds", type=_seconds, default=60.0, help="between the log's summaries of requests (default 60)")
     add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
+    add(
+        "--approval",
+        action="store_true",
+        default=os.environ.get("SKYLIFT_APPROVAL", "") not in ("", "0"),
+        help="serve a deployment only with somebody's approval (default: whether $SKYLIFT_APPROVAL is 1)",
+    )
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
     return parser
 

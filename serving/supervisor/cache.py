@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from skylift.artifacts import layout, models, transfer
+from skylift.artifacts import endpoints, layout, models, transfer
 from skylift.artifacts.records import Deployment, ModelManifest, ModelRef, decode, digest_of, encode
 from skylift.errors import DeployError, MachineError, SkyliftError
 from skylift.store import Store, translate
@@ -91,7 +91,8 @@ class Cache:
         with self._locked():
             for path in self._root.glob("last-*.json"):
                 with contextlib.suppress(OSError, SkyliftError):
-                    keep = keep | {decode(path.read_bytes(), Deployment, str(path)).model.digest}
+                    remembered = decode(path.read_bytes(), Deployment, str(path))
+                    keep = keep | {digest for _, digest in endpoints.named(remembered)}
             for digest in set(self._held) - keep:
                 os.close(self._held.pop(digest))
             for folder in self._root.iterdir():

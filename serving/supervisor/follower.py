@@ -13,10 +13,11 @@ from serving import control, log
 from serving.notes import VersionNote
 from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
+from serving.supervisor.canary import MAY_PASS, RETRY_SECONDS, CanaryRunner
 from serving.supervisor.pool import LoadError, Pool
-from skylift.artifacts import endpoints, layout
+from skylift.artifacts import consent, endpoints, layout
 from skylift.artifacts.objects import DamagedError
-from skylift.artifacts.records import Current, Deployment, Failure, decode
+from skylift.artifacts.records import CanaryReport, Current, Deployment, Failure, decode
 from skylift.errors import CredentialsError, MachineError, NotFoundError, SkyliftError, UnreachableError
 from skylift.store import ObjectNotFoundError, Token
 
@@ -24,8 +25,6 @@ FILE_SECONDS = 0.5
 REMOTE_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 3.0
 """How long a start waits for the bucket before it begins with its cached copy."""
-RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-MAY_PASS = (UnreachableError, CredentialsError, MachineError)
 
 
 class Follower:
@@ -33,12 +32,26 @@ class Follower:
 
     Args:
         changed: called when any of the attributes changed.
+        replica: who vetoes a canary that fails.
+        asks_approval: whether a deployment may serve only with somebody's consent. The stack says so, never the bucket.
     """
 
-    def __init__(self, keep: Bucket, endpoint: str, cache: Cache, pool: Pool, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        keep: Bucket,
+        endpoint: str,
+        cache: Cache,
+        pool: Pool,
+        changed: Callable[[], None],
+        *,
+        replica: str = "",
+        asks_approval: bool = False,
+    ) -> None:
         self.wanted: int | None = None
         self.serving: Deployment | None = None
         self.failure: Failure | None = None
+        self.waiting = ""
+        """What `wanted` waits for before it may serve."""
         self.is_ready = False
         self._keep = keep
         self._endpoint = endpoint
@@ -53,18 +66,27 @@ class Follower:
         self._unreachable = ""
         self._one_at_a_time = asyncio.Lock()
         self._keys = count(1)
-        self._key: int | None = None
-        """Of the version that answers."""
+        self._order: control.Load | None = None
+        """By which the version that answers was loaded."""
+        self._asks_approval = asks_approval
+        self._walked_back: int | None = None
+        """The deployment in whose place an earlier one was looked for."""
+        self._canary = CanaryRunner(keep, cache, pool, self._keys, self._reroute, self._publish, replica)
 
     @property
     def backend(self) -> str:
         """What computes the version that answers."""
-        return self._pool.backend(self._key) if self._key is not None else ""
+        return self._pool.backend(self._order.key) if self._order is not None else ""
+
+    @property
+    def canary(self) -> CanaryReport | None:
+        return self._canary.report()
 
     @property
     def is_loading(self) -> bool:
         """Whether it works towards `wanted`, rather than serving it or having given up."""
-        return self.failure is None and self.wanted is not None and not self._serves_wanted()
+        is_under_way = self.failure is None and not self.waiting
+        return is_under_way and self.wanted is not None and not self._serves_wanted()
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -72,10 +94,13 @@ class Follower:
         done, _ = await asyncio.wait([first], timeout=FIRST_ANSWER_SECONDS)
         if not done:
             await self._begin_from_cache()
-        await first
-        while True:
-            await asyncio.sleep(self._pause())
-            await self._look_safely()
+        try:
+            await first
+            while True:
+                await asyncio.sleep(self._pause())
+                await self._look_safely()
+        finally:
+            self._canary.end()
 
     def _pause(self) -> float:
         if self._keep.is_files:
@@ -106,9 +131,12 @@ class Follower:
             if changed is not None:
                 self._attempts = 0
                 self._is_settled = False
+                self.waiting = ""
         is_due = asyncio.get_running_loop().time() >= self._retry_at
         if not self._is_settled and self.wanted is not None and is_due:
             await self._pursue(self.wanted)
+        if not self._unreachable:
+            await self._canary.look()
 
     def _read_pointer(self) -> Current | None:
         keep = self._keep.store()
@@ -138,6 +166,7 @@ class Follower:
         if self.wanted is None and self.is_ready:
             return
         self.wanted = None
+        self.waiting = ""
         self._is_settled = True
         if self.serving is None:
             self.failure = None
@@ -151,17 +180,58 @@ class Follower:
         self._publish()
         try:
             keep = self._keep.store()
-            self._target = await asyncio.to_thread(endpoints.read_deployment, keep, self._endpoint, wanted)
-            self._publish()
-            await self._bring(self._target)
+            if self._target is None or self._target.number != wanted:
+                self._target = await asyncio.to_thread(endpoints.read_deployment, keep, self._endpoint, wanted)
+                self._publish()
+            if await self._may_serve(self._target):
+                await self._bring(self._target)
         except LoadError as refused:
             self._fail(refused.cause, may_pass=False)
         except SkyliftError as error:
             self._fail(error, may_pass=isinstance(error, MAY_PASS))
         else:
-            self._is_settled = True
+            self._is_settled = not self.waiting
         if self.serving is None:
             await self._begin_from_cache()
+
+    # consent
+
+    async def _may_serve(self, target: Deployment) -> bool:
+        """Whether a deployment has the consent that it needs. Until then what was consented to before answers."""
+        if not self._asks_approval or await asyncio.to_thread(consent.is_approved, self._keep.store(), target):
+            self.waiting = ""
+            return True
+        if not self.waiting:
+            log.event("waiting_for_approval", deployment=target.number)
+            self.waiting = "approval"
+            self._publish()
+        if self.serving is None and self._walked_back != target.number:
+            await self._walk_back(target.number)
+            self._walked_back = target.number
+        return False
+
+    async def _walk_back(self, number: int) -> None:
+        """Serve the newest deployment before `number` that has consent and can be served. Where none has, the replica is as ready as
+        one without any deployment."""
+        known = consent.approved_before(self._keep.store(), self._endpoint, number)
+        has_any = False
+        while (earlier := await asyncio.to_thread(next, known, None)) is not None:
+            has_any = True
+            try:
+                await self._bring(earlier)
+                return
+            except LoadError as refused:
+                problem: SkyliftError = refused.cause
+            except SkyliftError as error:
+                if isinstance(error, MAY_PASS):
+                    raise
+                problem = error
+            log.event("earlier_not_served", deployment=earlier.number, kind=problem.kind, message=problem.message)
+        if not has_any:
+            self._ready()
+            self._publish()
+
+    # loading
 
     async def _bring(self, deployment: Deployment) -> None:
         """Fetch, check, load, warm, switch.
@@ -176,26 +246,47 @@ class Follower:
             "loading", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
         )
         folder = await asyncio.to_thread(self._cache.fetch, self._keep.store(), deployment.model)
-        order = self._order(deployment, folder)
+        order = self._order_of(deployment, folder)
         async with self._one_at_a_time:
             await self._pool.load(order)
             before = self.serving
-            await self._let_serve(deployment, order)
+            await self._let_serve(deployment, order, await self._same_canary(deployment))
         await asyncio.to_thread(self._tidy, deployment, before)
 
-    async def _let_serve(self, deployment: Deployment, order: control.Load) -> None:
+    async def _same_canary(self, deployment: Deployment) -> control.Load | None:
+        try:
+            return await self._canary.load_same(deployment)
+        except (SkyliftError, LoadError):
+            return None  # it is brought by itself, which tells what is wrong
+
+    async def _let_serve(self, deployment: Deployment, order: control.Load, canary: control.Load | None = None) -> None:
         self.serving = deployment
-        before, self._key = self._key, order.key
-        await self._pool.switch([control.Route(order.name, {order.version: order.key}, order.key)])
-        if before is not None:
-            self._pool.unload(before)
+        before, self._order = self._order, order
+        left = self._canary.turn_to(deployment, canary)
+        await self._reroute()
+        for key in [*left, *([before.key] if before is not None else [])]:
+            self._pool.unload(key)
         log.event(
             "serving", deployment=deployment.number, model=deployment.model.name, version=deployment.model.version
         )
         self._ready()
         self._publish()
 
-    def _order(self, deployment: Deployment, folder: Path) -> control.Load:
+    async def _reroute(self) -> None:
+        """Let what is loaded answer: the stable version, and the canary that has come so far."""
+        stable = self._order
+        if stable is None:
+            return
+        versions, labels = {stable.version: stable.key}, {"stable": stable.version}
+        canary = self._canary.route
+        if canary is None:
+            await self._pool.switch([control.Route(stable.name, versions, stable.key, labels)])
+            return
+        version, key, weight = canary
+        versions[version], labels["canary"] = key, version
+        await self._pool.switch([control.Route(stable.name, versions, stable.key, labels, key, weight)])
+
+    def _order_of(self, deployment: Deployment, folder: Path) -> control.Load:
         model = deployment.model
         return control.Load(
             next(self._keys), model.name, model.version, str(folder), model.digest, deployment=deployment.number
@@ -205,7 +296,8 @@ class Follower:
         """Keep this version and the one before it, which a rollback would want."""
         try:
             self._cache.remember(deployment)
-            self._cache.prune({one.model.digest for one in (deployment, before) if one is not None})
+            kept = [one for one in (deployment, before) if one is not None]
+            self._cache.prune({digest for one in kept for _, digest in endpoints.named(one)})
         except (OSError, SkyliftError) as error:
             log.event("cache_not_tidied", message=str(error))
 
@@ -216,11 +308,13 @@ class Follower:
             return
         if self.failure is not None and deployment.number == self.wanted:
             return  # it is the very one that failed
+        if self.waiting and deployment.number == self.wanted:
+            return  # it was served before consent was asked for
         folder = await asyncio.to_thread(self._cache.find, deployment.model)
         if folder is None:
             return
         log.event("starting_from_cache", deployment=deployment.number)
-        order = self._order(deployment, folder)
+        order = self._order_of(deployment, folder)
         async with self._one_at_a_time:
             await self._serve_copy(deployment, order)
 
@@ -263,16 +357,25 @@ class Follower:
 
     def _notes(self) -> list[VersionNote]:
         target = self._target
-        if target is None or target.number != self.wanted or self._serves_wanted():
-            return []
+        if target is None or target.number != self.wanted or self._serves_wanted() or self.waiting:
+            return self._canary_notes()
         model = target.model
         if self.failure is None:
-            return [VersionNote(name=model.name, version=model.version, state="LOADING")]
+            return [*self._canary_notes(), VersionNote(name=model.name, version=model.version, state="LOADING")]
         code = _CODES.get(self.failure.kind, "UNKNOWN")
         failed = VersionNote(
             name=model.name, version=model.version, state="END", error_code=code, error_message=self.failure.message
         )
-        return [failed]
+        return [*self._canary_notes(), failed]
+
+    def _canary_notes(self) -> list[VersionNote]:
+        report = self._canary.report()
+        if report is None or report.state == "serving":
+            return []
+        name, version = report.model.name, report.model.version
+        if report.state == "loading":
+            return [VersionNote(name=name, version=version, state="LOADING")]
+        return [VersionNote(name=name, version=version, state="END", error_code="ABORTED", error_message=report.why)]
 
 
 _CODES = {

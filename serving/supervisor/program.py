@@ -103,7 +103,15 @@ class Supervisor:
         self._started = now()
         self._is_draining = False
         self._pool = Pool(options.workers, listening, worker_options, self._changed)
-        self._follower = Follower(keep, endpoint, cache, self._pool, self._changed)
+        self._follower = Follower(
+            keep,
+            endpoint,
+            cache,
+            self._pool,
+            self._changed,
+            replica=self._replica,
+            asks_approval=options.approval,
+        )
         self._reporter = Reporter(work, self._report) if work is not None else None
         self._summary = Summary(endpoint, self._replica, self._pool.take_traffic)
 
@@ -161,6 +169,8 @@ class Supervisor:
             model=follower.serving.model if follower.serving else None,
             wanted=follower.wanted,
             failure=follower.failure,
+            waiting=follower.waiting,
+            canary=follower.canary,
             workers=self._options.workers,
             ready_workers=self._pool.ready_workers,
             backend=follower.backend,
