@@ -21,7 +21,10 @@ STATUS_LINES: dict[int, bytes] = {
 
 @dataclass(slots=True)
 class Request:
-    """One request, whole. Header names are lower case."""
+    """One request, whole. Header names are lower case.
+
+    A large body is a bytearray, filled as it came, and passes for bytes: nobody changes it. Slices that are kept must be made bytes.
+    """
 
     method: bytes
     target: bytes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LINGER_SECONDS = 2.0
 CLIENT_LEFT = 499
 """Stands for the status of a request whose client did not wait for one."""
+LARGE_BODY_BYTES = 1024 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_body_room",
         "_body_size",
         "_body_started",
         "_exchanges",
@@ -67,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
         self._body: list[bytes] = []
+        self._body_room: bytearray | None = None
         self._body_size = 0
         self._body_started = 0.0
         self._in_body = False
@@ -207,6 +210,9 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > limits.body_bytes:
             self._refuse_body()
             return
+        if length is not None and int(length) >= LARGE_BODY_BYTES:
+            # Memory for it at once, where joining its pieces would need it twice. What does not come is never touched.
+            self._body_room = bytearray(int(length))
         now = self._body_started = self._listener.now()
         self.deadline = now + limits.stall_seconds
         expect = self._headers.get(b"expect")
@@ -227,7 +233,10 @@ class Connection(asyncio.Protocol):
         if self._body_size > limits.body_bytes:
             self._refuse_body()
             return
-        self._body.append(chunk)
+        if self._body_room is not None:
+            self._body_room[self._body_size - len(chunk) : self._body_size] = chunk
+        else:
+            self._body.append(chunk)
         now = self._listener.now()
         slowest = self._body_started + limits.stall_seconds + self._body_size / limits.body_bytes_per_second
         self.deadline = min(now + limits.stall_seconds, slowest)
@@ -254,7 +263,10 @@ class Connection(asyncio.Protocol):
             self._dispatch(closes=True)
 
     def _dispatch(self, *, closes: bool) -> None:
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if self._body_room is not None:
+            body = cast(bytes, self._body_room)
+        else:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(self._parser.get_method(), self._target, self._headers, body)
         is_1_0 = self._parser.get_http_version() == "1.0"
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))

@@ -107,7 +107,7 @@ class Rest:
 
         def decode(is_slow: bool) -> Decoded:
             if version is not None and is_media:
-                return _decode_media(version, content_type, body, name)
+                return _decode_media(version, content_type, bytes(body), name)
             fast = _decode_fast(version, body, name, "json-slow" if is_slow else "json") if version else None
             return fast or _decode_exactly(found, body, name)
 

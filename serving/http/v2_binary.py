@@ -124,7 +124,7 @@ def _bytes(name: str, body: bytes, start: int, size: int, count: int) -> Array:
                 f"its tensor has {left} left"
             )
         at += 4 + length
-        values.append(body[at - length : at])
+        values.append(bytes(body[at - length : at]))
     if at != end:
         raise BadRequestError(
             f'input "{name}": binary_data_size is {size}, but its {count} elements of BYTES end {end - at} bytes '

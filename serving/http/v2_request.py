@@ -102,7 +102,7 @@ class Decoder:
             length = _length(header_length, len(body))
             if not length:
                 return self._decode_raw(body)
-            text = body[:length]
+            text = bytes(body[:length])
             plan = self._plans.get(text)
             if plan is not None and len(body) == plan.size:
                 return plan.read(body)

@@ -142,3 +142,12 @@ def log() -> bytes:
     return model(
         [helper.make_node("Log", ["default"], ["y"])], [value("default", FLOAT, None)], [value("y", FLOAT, None)]
     )
+
+
+def mean_of_picture() -> bytes:
+    """`y` is the mean of each row of 224 x 224 x 3."""
+    return model(
+        [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1, 2, 3], keepdims=0)],
+        [value("x", FLOAT, ["rows", 224, 224, 3])],
+        [value("y", FLOAT, ["rows"])],
+    )
