@@ -52,7 +52,8 @@ def tfs_json(model: str, rows: Any, path: str = "") -> Ask:
 
 
 def instances(rows: Any) -> bytes:
-    return json.dumps({"instances": rows.astype(np.float64).tolist()}).encode()
+    plain = rows if rows.dtype.kind in "iu" else rows.astype(np.float64)
+    return json.dumps({"instances": plain.tolist()}).encode()
 
 
 def v2_json(model: str, rows: Any, output: str = OUTPUT) -> Ask:

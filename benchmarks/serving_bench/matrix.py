@@ -149,11 +149,11 @@ def load(live: Live, ask: Ask | Call, connections: int, seconds: float) -> Outco
     """A closed loop: wrk where it is installed, else our own; our own for gRPC."""
     if isinstance(ask, Call):
         assert live.grpc_port is not None
-        task = program.grpc_task(live.grpc_port, calling.METHOD, ask.message, connections, seconds, ask.metadata)
-        return program.run(task).outcome()
+        plan = program.Plan(connections, seconds)
+        return program.grpc(live.grpc_port, calling.METHOD, ask.message, plan, ask.metadata).outcome()
     if wrk.is_there():
         return wrk.run(live.port, ask, connections, seconds)
-    return program.run(program.http_task(live.port, ask.raw(), connections, seconds)).outcome()
+    return program.http(live.port, ask.raw(), program.Plan(connections, seconds)).outcome()
 
 
 def _line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Many connections in one thread over epoll: in a closed loop, or at a constant rate whatever the server does.
 
-At a constant rate a request's time counts from the moment it was due, also where every connection was busy then: a server that stands
-still is not spared what it would have been asked meanwhile ("coordinated omission").
+At a constant rate a request's time counts from the moment it was due, and a request that finds every connection busy is lost: a server
+that stands still is not spared what it would have been asked meanwhile ("coordinated omission").
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from benchmarks.serving_bench.load.wire import BROKEN, Wire
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 GAVE_UP = 0
 """The status of a request whose client had no patience left."""
+LOST = -2
+"""The status of a request that found every connection busy."""
 SWEEP_SECONDS = 0.05
 
 
@@ -35,12 +37,13 @@ class Seen:
 
 
 class _Connection:
-    __slots__ = ("began", "socket", "unsent", "wire")
+    __slots__ = ("began", "number", "socket", "unsent", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.socket: socket.socket
-        self.unsent = b""
+        self.number = -1
+        self.unsent: bytes | memoryview = b""
         self.began = 0.0
 
 
@@ -69,7 +72,6 @@ class Clients:
         self._poll = select.epoll()
         self._busy: dict[int, _Connection] = {}
         self._idle: deque[_Connection] = deque()
-        self._due: deque[float] = deque()
         self._counts_from = 0.0
         self.seen = Seen()
         for _ in range(connections):
@@ -96,13 +98,13 @@ class Clients:
         number = 0
         while now < ends:
             while (due := start + number / rate) <= now:
-                self._due.append(due)
                 number += 1
-            while self._due and self._idle:
-                moment = self._due.popleft()
-                if moment >= self._counts_from:
-                    self.seen.lags.append(now - moment)
-                self._send(self._idle.popleft(), moment)
+                if self._idle:
+                    self._send(self._idle.popleft(), due)
+                elif due >= self._counts_from:
+                    self.seen.statuses[LOST] += 1
+                if due >= self._counts_from:
+                    self.seen.lags.append(now - due)
             self._receive(0)
             now = time.monotonic()
             if now >= sweeps:
@@ -120,27 +122,31 @@ class Clients:
         connection.socket = socket.create_connection(("127.0.0.1", self._port), timeout=10)
         connection.socket.setblocking(False)
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._poll.register(connection.socket.fileno(), IN)
+        connection.number = connection.socket.fileno()
+        self._poll.register(connection.number, IN)
         self._idle.append(connection)
 
     def _send(self, connection: _Connection, due: float) -> None:
         connection.began = due
-        self._busy[connection.socket.fileno()] = connection
+        self._busy[connection.number] = connection
         request = connection.wire.request()
         if request is not None:
             self._write(connection, request)
 
-    def _write(self, connection: _Connection, data: bytes) -> None:
+    def _write(self, connection: _Connection, data: bytes | memoryview) -> None:
+        if connection.unsent:
+            connection.unsent = bytes(connection.unsent) + bytes(data)
+            return
         try:
-            sent = connection.socket.send(data) if not connection.unsent else 0
+            sent = connection.socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._end(connection, BROKEN)
             return
         if sent < len(data):
-            connection.unsent += data[sent:]
-            self._poll.modify(connection.socket.fileno(), IN | OUT)
+            connection.unsent = memoryview(data)[sent:]
+            self._poll.modify(connection.number, IN | OUT)
 
     def _receive(self, wait: float) -> None:
         for number, events in self._poll.poll(wait):
@@ -168,13 +174,13 @@ class Clients:
         if status == BROKEN:
             self._end(connection, BROKEN)
             return
-        del self._busy[connection.socket.fileno()]
+        del self._busy[connection.number]
         self._idle.append(connection)
         self._count(connection, status)
 
     def _write_rest(self, connection: _Connection) -> None:
         data, connection.unsent = connection.unsent, b""
-        self._poll.modify(connection.socket.fileno(), IN)
+        self._poll.modify(connection.number, IN)
         self._write(connection, data)
 
     def _count(self, connection: _Connection, status: int) -> None:
@@ -191,12 +197,12 @@ class Clients:
     def _end(self, connection: _Connection, status: int) -> None:
         """Count the request, and replace the connection."""
         self._count(connection, status)
-        self._busy.pop(connection.socket.fileno(), None)
+        self._busy.pop(connection.number, None)
         self._forget(connection)
 
     def _hung_up(self, number: int) -> None:
         """The server ended a connection that waited for nothing, or says what the protocol wants."""
-        connection = next((one for one in self._idle if one.socket.fileno() == number), None)
+        connection = next((one for one in self._idle if one.number == number), None)
         if connection is None:
             return
         data = b""
@@ -210,16 +216,13 @@ class Clients:
 
     def _forget(self, connection: _Connection) -> None:
         with contextlib.suppress(OSError, KeyError):
-            self._poll.unregister(connection.socket.fileno())
+            self._poll.unregister(connection.number)
         connection.socket.close()
         with contextlib.suppress(OSError):
             self._open()
 
     def _leave(self, now: float) -> None:
-        """Give up what is older than a client's patience: on the way, and still waiting for a connection."""
+        """Give up what is older than a client's patience."""
         oldest = now - self._patience
-        while self._due and self._due[0] < oldest:
-            self._due.popleft()
-            self.seen.statuses[GAVE_UP] += 1
         for connection in [one for one in self._busy.values() if one.began < oldest]:
             self._end(connection, GAVE_UP)

@@ -41,6 +41,7 @@ class Http1:
         self._got = b""
         self._missing = 0
         self._status = 0
+        self._usual = (-1, -1)
         self.answer = b""
         """The last whole answer."""
 
@@ -51,6 +52,11 @@ class Http1:
         return b""
 
     def feed(self, data: bytes) -> int | None:
+        # Most answers look like the one before: as long, with as long a head. They need not be searched.
+        size, end = self._usual
+        if len(data) == size and not self._got and data[:12] == b"HTTP/1.1 200" and data[end : end + 4] == b"\r\n\r\n":
+            self.answer = data
+            return 200
         got = self._got + data if self._got else data
         if self._missing:
             return self._rest(got, len(data))
@@ -71,6 +77,7 @@ class Http1:
         if missing:
             self._got, self._missing, self._status = got, missing, status
             return None
+        self._usual = (len(got), end)
         return self._done(got, status)
 
     def _rest(self, got: bytes, new: int) -> int | None:
