@@ -45,8 +45,11 @@ def decode(body: bytes, facts: VersionFacts, parameters: Mapping[str, str]) -> d
     _check_parameters(parameters)
     body = body.removeprefix(b"\xef\xbb\xbf")
     tensors = facts.signature.inputs
-    for tensor in tensors:
-        _check_takes_table(tensor, facts)
+    if not takes(facts):
+        raise MediaError(
+            f"text/csv cannot carry this model's input: it takes {all_said(facts)}, of several each must be one column",
+            status=415,
+        )
     table = _table(body, facts, parameters.get("header"))
     if len(tensors) > 1:
         return _named(body, table, facts)
@@ -62,17 +65,18 @@ def _check_parameters(parameters: Mapping[str, str]) -> None:
         raise MediaError(f"the parameter header of text/csv is {header[:40]!r}, expected present or absent", status=415)
 
 
-def _check_takes_table(tensor: Tensor, facts: VersionFacts) -> None:
-    """One input may take whole rows, of several each is one column."""
+def takes(facts: VersionFacts) -> bool:
+    """Whether a table can be a version's input: of one its rows, of several a column each."""
+    return all(_takes(tensor, is_only=len(facts.signature.inputs) == 1) for tensor in facts.signature.inputs)
+
+
+def _takes(tensor: Tensor, *, is_only: bool) -> bool:
+    if tensor.dtype not in NUMBERS and tensor.dtype not in ("string", "bool"):
+        return False
     dims = (tensor.shape or (None, None))[1:]
-    is_scalar = tensor.shape is not None and len(tensor.shape) in (1, 2) and dims in ((), (1,), (None,))
-    is_row = tensor.shape != () and 0 not in dims and (None not in dims or len(dims) == 1)
-    is_known = tensor.dtype in NUMBERS or tensor.dtype in ("string", "bool")
-    if not is_known or not (is_row if len(facts.signature.inputs) == 1 else is_scalar):
-        raise MediaError(
-            f"text/csv cannot carry this model's input: it takes {all_said(facts)}, of several each must be one column",
-            status=415,
-        )
+    if is_only:
+        return tensor.shape != () and 0 not in dims and (None not in dims or len(dims) == 1)
+    return tensor.shape is not None and len(tensor.shape) in (1, 2) and dims in ((), (1,), (None,))
 
 
 def _width(tensor: Tensor) -> int | None:

@@ -33,6 +33,11 @@ _ENTRY = re.compile(
 _DESCR = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|[SU]\d{1,9})", re.ASCII)
 
 
+def takes(tensor: Tensor) -> bool:
+    """Whether an array can be this input."""
+    return tensor.dtype in NUMBERS or tensor.dtype in ("bool", "string")
+
+
 def decode(body: bytes, facts: VersionFacts) -> dict[str, Array]:
     """The array as the model's only input; a view of the body where type and order are the model's own.
 

@@ -23,6 +23,18 @@ _SHOWN = ", ".join(["application/json", *(name.decode() for name in TYPES)])
 _ACCEPT = b"Accept: %b\r\n" % _SHOWN.encode()
 
 
+def taken(facts: VersionFacts) -> list[bytes]:
+    """The media types beside JSON that a version's requests may have."""
+    names = []
+    if all(npy.takes(tensor) for tensor in facts.signature.inputs):
+        names += [npy.NPY, npz.NPZ] if facts.only_input is not None else [npz.NPZ]
+    if csv.takes(facts):
+        names.append(csv.CSV)
+    if images.takes(facts):
+        names += [*images.TYPES, FORM]
+    return names
+
+
 def is_ours(content_type: bytes, body: bytes) -> bool:
     """Whether a body is to be read here; else it is JSON, whatever its type says: TensorFlow Serving does not look at that.
 
