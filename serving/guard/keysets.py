@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from serving import log
@@ -184,8 +184,8 @@ def _is_loopback(url: str) -> bool:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise UnreachableError("it redirects elsewhere")
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
 
 
 def _get(url: str) -> dict[str, Any]:
@@ -199,8 +199,6 @@ def _get(url: str) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         with error:
             raise UnreachableError(f"{url} answers {error.code}") from None
-    except UnreachableError as error:
-        raise UnreachableError(f"{url}: {error}") from None
     except Exception as error:  # sockets, TLS and HTTP each have errors of their own
         raise UnreachableError(f"{url} does not answer: {type(error).__name__}: {error}") from None
     return _object(url, raw)
