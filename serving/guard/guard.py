@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
+from typing import Literal
 
 from serving import log
 from serving.guard.certificates import Known, Peer
@@ -17,7 +18,7 @@ from serving.guard.refusals import bad_credentials, no_credentials, rate_limited
 from serving.guard.sources import Source, open_source
 from serving.guard.tokens import PendingError, Tokens
 from skylift.artifacts import access
-from skylift.artifacts.access import AccessDocument, Allowed, Verb
+from skylift.artifacts.access import AccessDocument, CertificateEntry, KeyEntry, Limited, Verb
 from skylift.errors import SkyliftError
 
 AGAIN_SECONDS = 5.0
@@ -45,6 +46,9 @@ class Guard:
         wall: seconds since 1970.
         ticks: the clock of `now` in every method [s].
         fetch: gets an issuer's public keys; blocks.
+
+    Attributes:
+        is_open: whether a document was read. Before that everybody is refused with UNAVAILABLE.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class Guard:
     ) -> None:
         self._source, self._workers, self._wall, self._ticks, self._fetch = source, workers, wall, ticks, fetch
         self._ahead = wall() - ticks()
-        self._document: AccessDocument | None = None
+        self.is_open = False
         self._raw = b""
         self._salt = b""
         self._keys: dict[bytes, Principal] = {}
@@ -66,11 +70,6 @@ class Guard:
         self._tokens = Tokens((), workers)
         self._certificates = Known(())
         self._said = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a document was read. Before that everybody is refused with UNAVAILABLE."""
-        return self._document is not None
 
     def check(
         self,
@@ -132,7 +131,7 @@ class Guard:
         return self.check(headers, model=model, verb=verb, peer_certificate=peer_certificate, now=self._ticks())
 
     def _of_certificate(self, peer: Peer | None) -> Principal:
-        if self._document is None:
+        if not self.is_open:
             raise unread()
         if peer is None:
             raise no_credentials()
@@ -142,7 +141,7 @@ class Guard:
         return found
 
     def _of_token(self, token: bytes, digest: bytes, now: float) -> Principal:
-        if self._document is None:
+        if not self.is_open:
             raise unread()
         found = self._tokens.recall(digest)
         if found is not None and compare_digest(found.digest, digest):
@@ -170,10 +169,10 @@ class Guard:
         """Look once. What cannot be read, or has mistakes, changes nothing and is logged once."""
         self._ahead = self._wall() - self._ticks()
         try:
-            raw = await asyncio.to_thread(self._source.read)
-            if raw is not None and raw != self._raw:
-                self._take(access.decode(raw, self._source.where))
-                self._raw = raw
+            found = await asyncio.to_thread(self._read, self._raw)
+            if found is not None:
+                self._raw, document = found
+                self._take(document)
             self._say("")
         except SkyliftError as error:
             self._say(str(error))
@@ -181,36 +180,30 @@ class Guard:
             self._say(f"{type(error).__name__}: {error}")
         self._tokens.renew(self._ticks())
 
+    def _read(self, before: bytes) -> tuple[bytes, AccessDocument] | None:
+        raw = self._source.read()
+        return None if raw is None or raw == before else (raw, access.decode(raw, self._source.where))
+
     def _take(self, document: AccessDocument) -> None:
-        self._salt = bytes.fromhex(document.salt)
-        buckets = self._buckets
-        self._buckets = {}
-        self._keys = {
-            digest: Principal(
-                name=key.name,
-                kind="key",
-                rights=(Rights(key.verbs, key.models),),
-                digest=digest,
-                until=float("inf") if key.expires is None else key.expires.timestamp(),
-                bucket=self._bucket(("key", key.id), key, buckets),
-            )
-            for key in document.keys
-            for digest in (bytes.fromhex(key.sha256),)
-        }
-        self._certificates = Known(
-            (
-                one.match,
-                Principal(
-                    name=one.name,
-                    kind="certificate",
-                    rights=(Rights(one.verbs, one.models),),
-                    bucket=self._bucket(("certificate", one.name), one, buckets),
-                ),
-            )
-            for one in document.certificates
-        )
+        """Go over to a document, whole or (where something fails) not at all."""
+        buckets: dict[tuple[str, str], Bucket] = {}
+
+        def principal(kind: Literal["key", "certificate"], mark: str, entry: KeyEntry | CertificateEntry) -> Principal:
+            bucket = self._bucket((kind, mark), entry)
+            if bucket is not None:
+                buckets[kind, mark] = bucket
+            return Principal(entry.name, kind, (Rights(entry.verbs, entry.models),), bucket=bucket)
+
+        keys: dict[bytes, Principal] = {}
+        for key in document.keys:
+            who = principal("key", key.id, key)
+            who.digest = bytes.fromhex(key.sha256)
+            who.until = float("inf") if key.expires is None else key.expires.timestamp()
+            keys[who.digest] = who
+        certificates = Known((one.match, principal("certificate", one.name, one)) for one in document.certificates)
         self._tokens = Tokens(document.issuers, self._workers, self._fetch, self._tokens)
-        self._document = document
+        self._salt, self._keys, self._certificates = bytes.fromhex(document.salt), keys, certificates
+        self._buckets, self.is_open = buckets, True
         log.event(
             "access_read",
             where=self._source.where,
@@ -219,14 +212,13 @@ class Guard:
             certificates=len(document.certificates),
         )
 
-    def _bucket(self, who: tuple[str, str], limit: Allowed, before: Mapping[tuple[str, str], Bucket]) -> Bucket | None:
+    def _bucket(self, who: tuple[str, str], limit: Limited) -> Bucket | None:
         """The bucket that somebody had, so that a new document gives nobody a second burst."""
         told = share(limit, self._workers)
         if told is None:
             return None
-        bucket = before.get(who) or Bucket(*told)
+        bucket = self._buckets.get(who) or Bucket(*told)
         bucket.resize(*told)
-        self._buckets[who] = bucket
         return bucket
 
     def _say(self, problem: str) -> None:
