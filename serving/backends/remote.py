@@ -62,7 +62,11 @@ class RemoteBackend:
         self._headers = dict(headers or {})
         self._timeout = timeout_seconds
         self.concurrency = connections
-        self.signatures: Mapping[str, ModelSignature] = {DEFAULT_SIGNATURE: wanted or self._ask_signature()}
+        try:
+            self.signatures: Mapping[str, ModelSignature] = {DEFAULT_SIGNATURE: wanted or self._ask_signature()}
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def working(self) -> list[str]:
