@@ -8,9 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from serving.backends.base import Array
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the supervisor, which computes nothing, does without numpy
+    from serving.backends.base import Array
     from serving.batching.batcher import Job
 
 Way = Literal["tfs-rest", "tfs-grpc", "v2-rest", "v2-grpc", "sagemaker", "vertex", "azureml"]

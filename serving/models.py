@@ -250,6 +250,10 @@ class Models:
         routed = self._routes.get(name)
         return routed.versions.get(number) if routed is not None else None
 
+    def all_versions(self) -> Sequence[Version]:
+        """Those that answer."""
+        return [version for routed in self._routes.values() for version in routed.versions.values()]
+
     def drained(self) -> None:
         """Tell those who watch that this worker ends."""
         self._tell_changed()

@@ -28,6 +28,9 @@ from serving.interface import Code, StatusError
 from serving.models import Models
 from serving.options import WorkerOptions
 from serving.traffic import Traffic
+from serving.watch import snapshots
+from serving.watch.snapshots import Gauges, VersionGauge
+from serving.watch.watcher import Watcher
 from skylift.errors import MachineError, SkyliftError
 
 SUPERVISOR_GONE_SECONDS = 1.0
@@ -49,6 +52,8 @@ class Worker:
         self._listener = Listener(options.limits, routes.handle, loop, self._answered)
         self._grpc: Any = None
         self._counts = Counts()
+        self._watcher = Watcher(options.watch, gauges=self._gauges)
+        routes.desk.watcher = self._watcher
         self._loading: dict[asyncio.Task[None], int] = {}
         self._watching: list[asyncio.Task[None]] = []
         self._asked: dict[int, asyncio.Future[control.Reply]] = {}
@@ -88,6 +93,9 @@ class Worker:
                 self._models.unload_version(order.key)
             case control.Tell():
                 self._models.tell(is_ready=order.is_ready, notes=order.notes)
+            case control.Tally():
+                body = snapshots.encode(self._watcher.snapshot()).decode()
+                control.send(self._writer, control.Reported(order.number, body))
             case control.Reply():
                 asked = self._asked.pop(order.number, None)
                 if asked is not None and not asked.done():
@@ -107,9 +115,14 @@ class Worker:
         try:
             version = await self._models.load_version(order)
         except Exception as error:
+            seconds = time.monotonic() - began
+            self._watcher.meter.loaded(
+                order.name, order.version, order.folder, seconds, is_loaded=False, at=time.time()
+            )
             control.send(self._writer, _failure(order.key, error))
             return
         seconds = time.monotonic() - began
+        self._watcher.meter.loaded(order.name, order.version, order.folder, seconds, is_loaded=True, at=time.time())
         control.send(self._writer, control.Loaded(order.key, version.loaded.backend.name, round(seconds, 6)))
 
     async def _ask(self, what: str, body: Any) -> str:
@@ -136,6 +149,7 @@ class Worker:
         if grpc is not None:
             await grpc
         self._tell_traffic()
+        await asyncio.to_thread(self._watcher.close)
         with contextlib.suppress(OSError):
             await self._writer.drain()
 
@@ -148,6 +162,24 @@ class Worker:
         call.answered = time.monotonic()
         call.status = status
         self._counts.add_call(call, self._models)
+        self._watcher.done(call)
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            versions=[
+                VersionGauge(
+                    model=one.name,
+                    version=one.version,
+                    platform=one.platform,
+                    queue_rows=one.loaded.waiting_rows,
+                    is_canary=one.is_canary,
+                )
+                for one in self._models.all_versions()
+            ],
+            connections=self._listener.connections,
+            in_flight=self._listener.in_flight,
+            is_ready=self._models.is_ready,
+        )
 
     def _count(self) -> None:
         self._tell_traffic()
@@ -179,7 +211,8 @@ class Counts:
         if version.in_trial:
             if self._stable is None or self._canary is None:
                 self._stable, self._canary = Traffic(), Traffic()
-            (self._canary if version.is_canary else self._stable).add(call.status, seconds)
+            refused_by_model = call.started and 400 <= call.status < 499 and call.status != 429
+            (self._canary if version.is_canary else self._stable).add(500 if refused_by_model else call.status, seconds)
 
     def take(self) -> control.Counted | None:
         if not self._all.count:

@@ -18,6 +18,7 @@ from serving.http.status import refusal
 from serving.interface import StatusError
 from serving.media.errors import MediaError
 from serving.models import Models, Version
+from serving.watch.watcher import Watcher
 
 CANARY_KEY = b"x-skylift-key"
 SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
@@ -39,6 +40,7 @@ class Desk:
     def __init__(self, models: Models, loop: asyncio.AbstractEventLoop, seconds: float = 0.0) -> None:
         self.models = models
         self._loop = loop
+        self.watcher: Watcher | None = None
         self._seconds = seconds
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 
@@ -48,6 +50,13 @@ class Desk:
         call.arrived = exchange.began
         call.request_bytes = len(exchange.request.body)
         call.principal = exchange.principal
+        headers = exchange.request.headers
+        if self.watcher is not None:
+            call.request_id = self.watcher.request_ids.of(headers.get(b"x-request-id"))
+        traceparent = headers.get(b"traceparent")
+        if traceparent is not None:
+            call.traceparent = traceparent.decode("latin-1")
+        call.client = exchange.client
         return call
 
     def resolve(self, exchange: Exchange, name: str, version: int | None = None, label: str | None = None) -> Version:
@@ -171,6 +180,8 @@ class Desk:
         if exchange.call is not None:
             exchange.call.error = str(problem)
         if isinstance(problem, StatusError):
+            if problem.retry_after is not None and problem.reason and self.watcher is not None:
+                self.watcher.shed(problem.reason)
             exchange.respond(refusal(problem, headers))
             return
         extra = headers if problem.is_found else b""

@@ -48,6 +48,11 @@ class Listener:
     def connections(self) -> int:
         return len(self._connections)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return sum(connection.under_way for connection in self._connections)
+
     def accept_from(self, listening: socket.socket) -> None:
         listening.setblocking(False)
         self._socket = listening

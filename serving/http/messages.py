@@ -55,7 +55,7 @@ class Exchange:
     Args:
         began: when it was there as a whole, by `time.monotonic` [s].
         call: what is known of it where it asks for a prediction.
-        principal: who asks, where that is known.
+        principal: who asks, where that is known; `client` the address that it comes from.
     """
 
     request: Request
@@ -66,6 +66,7 @@ class Exchange:
     began: float = 0.0
     call: Call | None = None
     principal: str = ""
+    client: str = ""
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

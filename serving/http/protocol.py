@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
         "_body_room",
         "_body_size",
         "_body_started",
+        "_client",
         "_exchanges",
         "_header_bytes",
         "_headers",
@@ -80,6 +81,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._client = str(peer[0]) if isinstance(peer, tuple) and peer else ""
         self.deadline = self._listener.now() + self._listener.limits.header_seconds
         self._listener.opened(self)
 
@@ -115,6 +118,10 @@ class Connection(asyncio.Protocol):
     def is_busy(self) -> bool:
         """Whether a request is under way: being received, or not answered in full."""
         return bool(self._exchanges) or self._in_message or self._transport.get_write_buffer_size() > 0
+
+    @property
+    def under_way(self) -> int:
+        return len(self._exchanges)
 
     def drain(self) -> None:
         """End after what is under way; the answer says so."""
@@ -272,6 +279,7 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
         exchange.closes = closes
         exchange.began = time.monotonic()
+        exchange.client = self._client
         self._exchanges.append(exchange)
         self._reset()
         self._in_message = False
@@ -288,6 +296,11 @@ class Connection(asyncio.Protocol):
         if exchange.data is not None or self._transport.is_closing():
             return
         exchange.closes = exchange.closes or response.closes or self._is_draining
+        call = exchange.call
+        if call is not None:
+            call.response_bytes = len(response.body)
+            if call.request_id:
+                response.extra += b"X-Request-Id: %b\r\n" % call.request_id.encode()
         top = head(
             response,
             closes=exchange.closes,

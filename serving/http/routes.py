@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from serving.guard.guard import Guard
 from serving.guard.tokens import PendingError
 from serving.http.desk import QUICK_BYTES, Desk
@@ -21,6 +23,8 @@ from serving.models import Models
 from serving.options import WorkerOptions
 
 _HEALTH = {"/healthz", "/readyz"}
+METRICS = {"/metrics", "/monitoring/prometheus/metrics"}
+"""Ours, and the one of TensorFlow Serving; both on by default."""
 
 
 class Routes:
@@ -37,9 +41,9 @@ class Routes:
         self._loop = loop
         self._guard = guard
         self._body_bytes = options.limits.body_bytes
-        self._desk = Desk(models, loop, options.request_seconds)
-        self._rest = Rest(models, self._desk)
-        self._v2 = OpenInference(models, self._desk)
+        self.desk = Desk(models, loop, options.request_seconds)
+        self._rest = Rest(models, self.desk)
+        self._v2 = OpenInference(models, self.desk)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, exchange: Exchange) -> None:
@@ -54,7 +58,7 @@ class Routes:
         except PendingError:
             self._wait_for_keys(exchange, path)
         except StatusError as problem:
-            self._desk.refuse(exchange, problem)
+            self.desk.refuse(exchange, problem)
         else:
             exchange.principal = principal.name
             self._decode(exchange, path)
@@ -70,7 +74,7 @@ class Routes:
             try:
                 principal = await guard.admit(headers, model=model, verb=verb, now=time.monotonic())
             except StatusError as problem:
-                self._desk.refuse(exchange, problem)
+                self.desk.refuse(exchange, problem)
             else:
                 exchange.principal = principal.name
                 self._decode(exchange, path)
@@ -97,7 +101,7 @@ class Routes:
         try:
             plain = coding.quick(header, body, self._body_bytes)
         except BadRequestError as problem:
-            self._desk.refuse(exchange, problem)
+            self.desk.refuse(exchange, problem)
             return
         if plain is not None:
             exchange.request.body = plain
@@ -108,7 +112,7 @@ class Routes:
             exchange.request.body = plain
             self._dispatch(exchange, path)
 
-        self._desk.read(
+        self.desk.read(
             exchange, lambda _: coding.decode(header, body, self._body_bytes), then, version=None, is_slow=True
         )
 
@@ -142,10 +146,34 @@ class Routes:
             self._v2.handle(exchange, path)
         elif start.lower() == "/v1/":
             self._rest.handle(exchange, path)
+        elif path in METRICS:
+            self._metrics(exchange, path)
         elif path in _HEALTH:
             exchange.respond(self._health(exchange.request.method, path))
         else:
             exchange.respond(error(404, f"there is nothing at {path}"))
+
+    def _metrics(self, exchange: Exchange, path: str) -> None:
+        if exchange.request.method not in (b"GET", b"HEAD"):
+            exchange.respond(error(405, f"{path} answers GET", extra=b"Allow: GET, HEAD\r\n"))
+            return
+        manage = self._models.manage
+        if manage is None:
+            exchange.respond(error(404, f"there is nothing at {path}"))
+            return
+        accept = exchange.request.headers.get(b"accept", b"").decode("latin-1")
+
+        async def collect() -> None:
+            try:
+                page, content_type = msgspec.json.decode(
+                    await manage("metrics", {"accept": accept}), type=tuple[str, str]
+                )
+            except StatusError as problem:
+                self.desk.refuse(exchange, problem)
+            else:
+                exchange.respond(Response(200, page.encode(), content_type=content_type.encode()))
+
+        self._later(collect())
 
     def _health(self, method: bytes, path: str) -> Response:
         if method == b"OPTIONS":

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
-from typing import Protocol
 
 from serving import control, log
 from serving.interface import Code, ModelConfig, StatusError
 from serving.notes import VersionNote
+from serving.sources.folders import Found, Source
 from serving.sources.policy import Mode, check_labels
 from serving.sources.reconcile import Action, Load, Reconciler, Unload
 from serving.supervisor.pool import LoadError, Pool
@@ -21,36 +20,13 @@ LOADS_AT_ONCE = 4
 _MAY_PASS = {MachineError.kind, UnreachableError.kind}
 
 
-class Shelf(Protocol):
-    """Where a model's versions lie."""
-
-    async def look(self) -> Mapping[int, Path] | None:
-        """The versions to serve now, by the model's policy; None where that is not known for the moment.
-
-        Raises:
-            SkyliftError: it cannot be told; what answers goes on.
-        """
-        ...
-
-    async def fetch(self, version: int, folder: Path) -> Path:
-        """The folder of a version on this machine, whole.
-
-        Raises:
-            SkyliftError: it cannot be had.
-        """
-        ...
-
-    async def keep_only(self, folders: set[Path]) -> None:
-        """Nobody reads any other folder any more."""
-        ...
-
-
 class _Model:
     """One model: where it comes from, and what is known of its versions."""
 
-    def __init__(self, config: ModelConfig, shelf: Shelf, reconciler: Reconciler) -> None:
+    def __init__(self, config: ModelConfig, source: Source, reconciler: Reconciler) -> None:
         self.config = config
-        self.shelf = shelf
+        self.source = source
+        self.looking = asyncio.Lock()
         self.reconciler = reconciler
         self.keys: dict[int, int] = {}
         """By version, the key under which the workers know it."""
@@ -59,13 +35,20 @@ class _Model:
         self.is_off = False
         """Whether somebody asked for it to be unloaded."""
         self.was_seen = False
+        self.waiting: Mapping[int, str] = {}
+        """Versions that are not whole yet, with the reason."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that is to be served answers or was given up."""
+        return self.was_seen and self.reconciler.is_settled and (bool(self.reconciler.available) or not self.waiting)
 
 
 class Library:
     """Serves the models of `configs`, which may change.
 
     Args:
-        shelf: opens the place of a model's versions.
+        source: opens the place of a model's versions.
         poll_seconds: between two looks; 0 for one look only.
         changed: called when anything that a client may see has changed.
     """
@@ -74,7 +57,7 @@ class Library:
         self,
         configs: Sequence[ModelConfig],
         pool: Pool,
-        shelf: Callable[[ModelConfig], Shelf],
+        source: Callable[[ModelConfig], Source],
         changed: Callable[[], None],
         *,
         poll_seconds: float = 1.0,
@@ -85,7 +68,7 @@ class Library:
     ) -> None:
         self.is_ready = False
         self._pool = pool
-        self._shelf = shelf
+        self._source = source
         self._changed = changed
         self._poll_seconds = poll_seconds
         self._mode: Mode = mode
@@ -108,7 +91,7 @@ class Library:
         reconciler = Reconciler(
             config.name, mode=self._mode, max_retries=self._max_retries, retry_seconds=self._retry_seconds
         )
-        return _Model(config, self._shelf(config), reconciler)
+        return _Model(config, self._source(config), reconciler)
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -137,29 +120,34 @@ class Library:
     # looking
 
     async def _look(self, model: _Model) -> None:
-        if model.is_off:
+        if model.looking.locked():
             return
-        try:
-            found = await model.shelf.look()
-        except SkyliftError as error:
-            model.was_seen = True
-            self._tell_problem(model, f"{error.message} ({error.hint})" if error.hint else error.message)
+        async with model.looking:
+            found = await self._found(model)
+        if found is None:
             return
-        except Exception as error:
-            model.was_seen = True
-            self._tell_problem(model, f"{type(error).__name__}: {error}")
-            return
-        if found is None or model.is_off:
-            return
-        model.was_seen = True
-        model.problem = ""
-        model.reconciler.want(found)
+        model.waiting = found.waiting
+        reasons = [f"version {version}: {why}" for version, why in sorted(found.waiting.items())]
+        self._tell_problem(model, "; ".join([*reasons, *found.notes]))
+        model.reconciler.want({} if model.is_off else found.wanted)
         self._drive(model)
+
+    async def _found(self, model: _Model) -> Found | None:
+        try:
+            return await asyncio.to_thread(model.source.look)
+        except SkyliftError as error:
+            self._tell_problem(model, f"{error.message} ({error.hint})" if error.hint else error.message)
+        except Exception as error:
+            self._tell_problem(model, f"{type(error).__name__}: {error}")
+        finally:
+            model.was_seen = True
+        return None
 
     def _tell_problem(self, model: _Model, message: str) -> None:
         if message != model.problem:
             model.problem = message
-            log.event("model_not_seen", model=model.config.name, base_path=model.config.base_path, message=message)
+            if message:
+                log.event("model_waits", model=model.config.name, base_path=model.config.base_path, message=message)
 
     # doing
 
@@ -184,9 +172,8 @@ class Library:
         self._drive(model)
         if model in self._leaving and model.reconciler.is_gone:
             self._leaving.remove(model)
-        folders = model.reconciler.folders
         with contextlib.suppress(SkyliftError, OSError):
-            await model.shelf.keep_only(folders)
+            await asyncio.to_thread(model.source.keep, model.reconciler.folders)
         self._check_ready()
 
     async def _load(self, model: _Model, action: Load) -> None:
@@ -195,13 +182,12 @@ class Library:
         self._publish()
         now = asyncio.get_running_loop().time
         try:
-            folder = await model.shelf.fetch(version, action.folder)
             key = next(self._keys)
             async with self._loads:
-                await self._pool.load(control.Load(key, name, version, str(folder)))
-        except (LoadError, SkyliftError) as problem:
-            error = problem.cause if isinstance(problem, LoadError) else problem
-            may_pass = isinstance(problem, SkyliftError) or error.kind in _MAY_PASS
+                await self._pool.load(control.Load(key, name, version, str(action.folder)))
+        except LoadError as problem:
+            error = problem.cause
+            may_pass = error.kind in _MAY_PASS
             message = f"{error.message} ({error.hint})" if error.hint else error.message
             model.reconciler.failed(version, _code(error), message, now(), is_final=not may_pass)
             log.event(
@@ -232,7 +218,7 @@ class Library:
     # telling
 
     def _check_ready(self) -> None:
-        is_settled = all(model.was_seen and model.reconciler.is_settled for model in self._models.values())
+        is_settled = all(model.is_settled for model in self._models.values())
         if is_settled and not self.is_ready:
             self.is_ready = True  # and stays so until SIGTERM
             answering = sum(bool(model.reconciler.available) for model in self._models.values())
@@ -275,7 +261,7 @@ class Library:
         model = self._find(name)
         model.is_off = False
         await self._look(model)
-        if model.problem:
+        if model.problem and not model.reconciler.available and model.reconciler.is_settled:
             raise StatusError(Code.UNAVAILABLE, f"model {name}: {model.problem}")
         await self._settled([model])
 
@@ -361,7 +347,7 @@ class Library:
         before = self._models.get(config.name)
         model = self._models[config.name] = self._new(config) if before is None else before
         if before is not None and before.config != config:
-            model.config, model.shelf = config, self._shelf(config)
+            model.config, model.source = config, self._source(config)
         model.labels = dict(config.labels)
         model.is_off = False
         return model
@@ -374,7 +360,7 @@ class Library:
             self._leaving.remove(model)
 
     async def _settled(self, models: Sequence[_Model]) -> None:
-        await self._until(lambda: all(model.reconciler.is_settled for model in models))
+        await self._until(lambda: all(model.is_settled or model.is_off for model in models))
         for model in models:
             failed = [one for one in model.reconciler.statuses() if one.state == "END" and one.code is not Code.OK]
             if failed and not model.reconciler.available:

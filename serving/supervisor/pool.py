@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count as numbers_from
 from typing import Literal
 
 import msgspec
@@ -26,6 +27,8 @@ HEALTHY_SECONDS = 10.0
 PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 LAST_WORDS_SECONDS = 1.0
 """For what a worker that has ended had said before."""
+SNAPSHOT_SECONDS = 1.0
+"""How long a busy worker may take to say what it has counted; then what it said last is told."""
 DEATHS_BY_LOAD = 2
 """So many workers may die while they load a deployment before it is given up."""
 
@@ -63,6 +66,8 @@ class _Worker:
         """Of the routes by which it answers."""
         self.is_started = False
         self.is_accepting = False
+        self.told = 0
+        """Number of the last question what it has counted that it answered."""
 
     def send(self, order: control.Order) -> None:
         control.send(self.writer, order)
@@ -98,6 +103,7 @@ class Pool:
 
     Args:
         changed: called when a worker came, went, loaded or switched.
+        snapshot: is told what a worker, by its process id, has counted; an empty text when it has ended.
         asked: answers what a worker's client asks of the supervisor.
         standby: `auto` where a TensorFlow model is served.
     """
@@ -109,6 +115,7 @@ class Pool:
         options: WorkerOptions,
         changed: Callable[[], None],
         asked: Callable[[control.Ask], Awaitable[control.Reply]] | None = None,
+        snapshot: Callable[[int, str], None] = lambda _, __: None,
         standby: Standby = "auto",
     ) -> None:
         self._count = count
@@ -116,6 +123,8 @@ class Pool:
         self._options = msgspec.json.encode(options).decode()
         self._changed = changed
         self._asked = asked
+        self._snapshot = snapshot
+        self._numbers = numbers_from(1)
         self._standby = standby
         self._workers: dict[int, _Worker] = {}
         self._keepers: dict[int, asyncio.Task[None]] = {}
@@ -207,6 +216,17 @@ class Pool:
         """What a canary and the version beside it have answered since the last switch."""
         return self._trial
 
+    async def snapshots(self) -> None:
+        """Ask every worker what it has counted, and wait a moment for the answers."""
+        number = next(self._numbers)
+        asked = [worker for worker in self._workers.values() if worker.is_started]
+        for worker in asked:
+            worker.send(control.Tally(number))
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + SNAPSHOT_SECONDS
+        while loop.time() < ends and any(one.told < number for one in asked if one.process.poll() is None):
+            await asyncio.sleep(0.002)
+
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """End all workers within `seconds`, at once when `hurry` is set. Their last counts are there when it returns."""
         self._is_ending = True
@@ -275,6 +295,7 @@ class Pool:
         if not self._is_ending:
             self._promote()
         await _end(worker.process)
+        self._snapshot(worker.process.pid, "")
         if not self._is_ending:
             self._count_death(worker)
             self._changed()
@@ -303,6 +324,10 @@ class Pool:
                 return
             case control.Ask():
                 self._answer(worker, report)
+                return
+            case control.Reported():
+                worker.told = report.number
+                self._snapshot(worker.process.pid, report.body)
                 return
         if self._is_ending:
             return

@@ -9,20 +9,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving import log
+from serving.arguments import Options, default_replica, parse
 from serving.batching.options import BatchOptions
-from serving.options import Limits, Options, WorkerOptions, default_replica, parse
+from serving.options import Limits, WorkerOptions
+from serving.sources.fetch import Versions
+from serving.sources.folders import Source
 from serving.supervisor import cpus
+from serving.supervisor.answers import Answers, Book
 from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
 from serving.supervisor.follower import Follower
+from serving.supervisor.library import Library
 from serving.supervisor.pool import Pool
 from serving.supervisor.port import address_of, open_port, reserve_port
 from serving.supervisor.reporter import Reporter
 from serving.supervisor.summary import Summary
+from serving.watch.options import WatchOptions
 from skylift import __version__
 from skylift.artifacts.records import ReplicaReport, ReplicaState, now
 from skylift.errors import InputError, SkyliftError
@@ -34,7 +40,7 @@ REPORT_REMOVAL_SECONDS = 5.0
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     try:
-        options = parse(arguments)
+        options = parse(arguments, os.environ)
         loop = asyncio.new_event_loop()
         code = loop.run_until_complete(_serve(options))
     except SkyliftError as error:
@@ -60,17 +66,17 @@ def endpoint_of(url: str) -> tuple[str, str]:
 
 
 async def _serve(options: Options) -> int:
-    keep_url, endpoint = endpoint_of(options.endpoint_url)
-    keep = Bucket(keep_url)
-    work = Bucket(options.work_url) if options.work_url else None
     listening = open_port(options.host, options.port)
-    port = listening.getsockname()[1]
     grpc = reserve_port(options.host, options.grpc_port) if options.grpc_port is not None else None
-    cache = Cache(options.cache or default_cache(keep_url), endpoint)
-    worker_options = _worker_options(options, endpoint, address_of(grpc) if grpc is not None else "")
-    supervisor = Supervisor(options, worker_options, keep, work, cache, listening, port)
-    grpc_port = grpc.getsockname()[1] if grpc is not None else None
-    log.event("listening", host=options.host, port=port, grpc_port=grpc_port, endpoint=endpoint, pid=os.getpid())
+    supervisor = Supervisor(options, listening, address_of(grpc) if grpc is not None else "")
+    log.event(
+        "listening",
+        host=options.host,
+        port=listening.getsockname()[1],
+        grpc_port=grpc.getsockname()[1] if grpc is not None else None,
+        endpoint=supervisor.endpoint,
+        pid=os.getpid(),
+    )
     return await supervisor.run()
 
 
@@ -85,35 +91,43 @@ def default_cache(keep_url: str) -> Path:
 class Supervisor:
     """The parts of a replica, from its start to its end."""
 
-    def __init__(
-        self,
-        options: Options,
-        worker_options: WorkerOptions,
-        keep: Bucket,
-        work: Bucket | None,
-        cache: Cache,
-        listening: socket.socket,
-        port: int,
-    ) -> None:
+    def __init__(self, options: Options, listening: socket.socket, grpc_address: str = "") -> None:
         self._options = options
-        endpoint = self._endpoint = worker_options.endpoint
         self._listening = listening
+        port = listening.getsockname()[1]
         self._url = f"http://{'[' + options.host + ']' if ':' in options.host else options.host}:{port}"
         self._replica = options.replica or default_replica(port)
         self._started = now()
         self._is_draining = False
-        self._pool = Pool(options.workers, listening, worker_options, self._changed)
-        self._follower = Follower(
-            keep,
-            endpoint,
-            cache,
-            self._pool,
+        keep_url, self.endpoint = endpoint_of(options.endpoint_url) if options.endpoint_url else ("", "")
+        book = Book()
+        self._pool = Pool(
+            options.workers,
+            listening,
+            _worker_options(options, self.endpoint, grpc_address),
             self._changed,
-            replica=self._replica,
-            asks_approval=options.approval,
+            asked=lambda ask: self._answers.answer(ask),
+            snapshot=book.write,
         )
+        self._follower: Follower | None = None
+        self._library: Library | None = None
+        if self.endpoint:
+            cache = Cache(options.cache or default_cache(keep_url), self.endpoint)
+            self._follower = Follower(
+                Bucket(keep_url),
+                self.endpoint,
+                cache,
+                self._pool,
+                self._changed,
+                replica=self._replica,
+                asks_approval=options.approval,
+            )
+        else:
+            self._library = _library(options, self._pool, self._changed)
+        self._answers = Answers(book, self._pool, self._library)
+        work = Bucket(options.work_url) if options.work_url and self._follower is not None else None
         self._reporter = Reporter(work, self._report) if work is not None else None
-        self._summary = Summary(endpoint, self._replica, self._pool.take_traffic)
+        self._summary = Summary(self.endpoint, self._replica, self._pool.take_traffic)
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -125,7 +139,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         self._pool.start()
-        following = asyncio.create_task(self._follower.run())
+        source = self._follower or self._library
+        assert source is not None
+        following = asyncio.create_task(source.run())
         reporting = asyncio.create_task(self._reporter.run()) if self._reporter else None
         summing = asyncio.create_task(self._summary.run(self._options.summary_seconds))
         stopping = asyncio.create_task(asked.wait())
@@ -156,8 +172,9 @@ class Supervisor:
 
     def _report(self) -> ReplicaReport:
         follower = self._follower
+        assert follower is not None
         return ReplicaReport(
-            endpoint=self._endpoint,
+            endpoint=self.endpoint,
             replica=self._replica,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -179,6 +196,7 @@ class Supervisor:
 
     def _state(self) -> ReplicaState:
         follower = self._follower
+        assert follower is not None
         if self._is_draining:
             return "draining"
         if follower.is_loading:
@@ -190,12 +208,32 @@ class Supervisor:
         return "empty" if follower.is_ready else "loading"
 
 
+def _library(options: Options, pool: Pool, changed: Callable[[], None]) -> Library:
+    from serving.sources.config import read_models
+
+    configs = read_models(options.models_file).models if options.models_file is not None else options.models
+    root = options.cache or default_cache("models")
+    versions = Versions(root)
+    return Library(
+        configs,
+        pool,
+        lambda config: Source(config, versions),
+        changed,
+        poll_seconds=options.poll_seconds,
+        mode="resources" if options.spare_memory else "availability",
+    )
+
+
 def _worker_options(options: Options, endpoint: str, grpc_address: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
         backend=options.backend,
         batching=BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
+        workers=options.workers,
+        access=options.access,
+        watch=WatchOptions(access_log=options.access_log),
+        request_seconds=options.request_seconds,
         grpc_address=grpc_address,
         limits=Limits(body_bytes=options.max_body_mib * 1024 * 1024),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.options import parse
+from serving.arguments import parse
 from serving.supervisor import cpus
 from serving.supervisor.cache import Cache
 from serving.supervisor.port import open_port

@@ -1,0 +1,213 @@
+"""The command line of `python -P -m serving`, and what the surroundings say in its place."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from serving.interface import ModelConfig
+from serving.options import BackendChoice
+from skylift.errors import InputError
+
+HINT = "`python -P -m serving --help` lists the options"
+FROM_ENVIRONMENT = {
+    "SKYLIFT_ENDPOINT": "--endpoint",
+    "SKYLIFT_WORK": "--work",
+    "SKYLIFT_HOST": "--host",
+    "SKYLIFT_PORT": "--port",
+    "SKYLIFT_GRPC_PORT": "--grpc-port",
+    "SKYLIFT_WORKERS": "--workers",
+    "SKYLIFT_THREADS": "--threads",
+    "SKYLIFT_BACKEND": "--backend",
+    "SKYLIFT_QUEUE_ROWS": "--queue-rows",
+    "SKYLIFT_MAX_BATCH_ROWS": "--max-batch-rows",
+    "SKYLIFT_DRAIN_SECONDS": "--drain-seconds",
+    "SKYLIFT_API_KEYS": "--access",
+    "SKYLIFT_REPLICA": "--replica",
+}
+"""Variables that stand for options, where a service starts the image with none: the option wins."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """All options, checked."""
+
+    endpoint_url: str | None
+    models_file: Path | None
+    models: tuple[ModelConfig, ...]
+    poll_seconds: float
+    spare_memory: bool
+    work_url: str | None
+    host: str
+    port: int
+    grpc_port: int | None
+    workers: int
+    backend: BackendChoice
+    threads: int
+    queue_rows: int
+    max_batch_rows: int
+    max_body_mib: int
+    request_seconds: float
+    drain_seconds: float
+    summary_seconds: float
+    access: str
+    access_log: str
+    cache: Path | None
+    approval: bool
+    replica: str | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message, hint=HINT)
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
+    """Options from the command line, and from variables for those that it leaves out.
+
+    Raises:
+        InputError: an option is missing, unknown or out of its range.
+    """
+    plain = _parser().parse_args([*given_by(environment or {}), *arguments])
+    options = Options(
+        models=tuple(ModelConfig(name, base_path) for name, base_path in plain.model or ()),
+        **{name: getattr(plain, name) for name in Options.__struct_fields__ if name != "models"},
+    )
+    _check(options)
+    return options
+
+
+def given_by(environment: Mapping[str, str]) -> list[str]:
+    """The options that variables stand for; `SKYLIFT_FLAGS` holds any, written as in a shell.
+
+    Raises:
+        InputError: SKYLIFT_FLAGS has an open quotation mark.
+    """
+    given = [f"{option}={environment[name]}" for name, option in FROM_ENVIRONMENT.items() if environment.get(name)]
+    if environment.get("SKYLIFT_APPROVAL", "") not in ("", "0"):
+        given.append("--approval")
+    try:
+        return [*given, *shlex.split(environment.get("SKYLIFT_FLAGS", ""))]
+    except ValueError as problem:
+        raise InputError(f"SKYLIFT_FLAGS cannot be read: {problem}", hint="quote its values as in a shell") from None
+
+
+def _check(options: Options) -> None:
+    sources = [
+        name
+        for name, is_given in (
+            ("--endpoint", options.endpoint_url),
+            ("--models", options.models_file),
+            ("--model", options.models),
+        )
+        if is_given
+    ]
+    if len(sources) != 1:
+        what = f"{' and '.join(sources)} exclude each other" if sources else "it is not said what to serve"
+        raise InputError(what, hint="give one of --endpoint URL, --model NAME=PATH (several times), --models FILE")
+    names = [config.name for config in options.models]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"--model names {', '.join(twice)} twice", hint="a model has one base path")
+    if options.max_batch_rows > options.queue_rows:
+        raise InputError(
+            f"--max-batch-rows {options.max_batch_rows} is more than --queue-rows {options.queue_rows}",
+            hint="a batch is taken from the queue: make the queue at least as long",
+        )
+    if options.approval and not options.endpoint_url:
+        raise InputError("--approval is for an endpoint's deployments", hint="leave it out, or give --endpoint")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -P -m serving", description="Answers predictions.", allow_abbrev=False)
+    sources = parser.add_argument_group("what is served (one of these)")
+    sources.add_argument("--endpoint", dest="endpoint_url", metavar="URL", help="KEEP/endpoints/NAME: what it names")
+    sources.add_argument(
+        "--model",
+        action="append",
+        type=_model,
+        metavar="NAME=PATH",
+        help="a model from a folder or URL (s3, gs, az) with a folder for each version; may be given several times",
+    )
+    sources.add_argument(
+        "--models",
+        dest="models_file",
+        type=Path,
+        metavar="FILE",
+        help="a model_config_file as TensorFlow Serving has it",
+    )
+    add = parser.add_argument
+    add(
+        "--poll-seconds", type=_seconds, default=1.0, help="between two looks for new versions; 0: one look (default 1)"
+    )
+    add("--spare-memory", action="store_true", help="unload a version before the next is loaded, not after")
+    add("--work", dest="work_url", metavar="URL", help="work bucket, for replica reports; default: none are written")
+    add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    add("--port", type=_whole(0, 65535), default=8501, help="port; 0 takes a free one and logs it (default 8501)")
+    add("--grpc-port", type=_whole(0, 65535), help="a port for gRPC alone; 0 takes a free one (default: none)")
+    add("--workers", type=_whole(1, 256), default=1, help="processes that share the port (default 1)")
+    backends = ("auto", "onnx", "tensorflow", "tflite")
+    add("--backend", choices=backends, default="auto", help="what computes (default auto)")
+    add("--threads", type=_whole(0, 256), default=0, help="of one worker; 0: CPUs lent to us divided by the workers")
+    add("--queue-rows", type=_whole(1, 1_000_000), default=4096, help="rows that may wait per worker; more get 429")
+    add("--max-batch-rows", type=_whole(1, 65536), default=64, help="rows computed at once (default 64)")
+    add("--max-body-mib", type=_whole(1, 4095), default=128, help="greatest request body [MiB]; more get 413")
+    add("--request-seconds", type=_seconds, default=30.0, help="a request may take; 0: any time (default 30)")
+    add("--drain-seconds", type=_seconds, default=30.0, help="for requests in flight at a stop (default 30)")
+    add("--summary-seconds", type=_seconds, default=60.0, help="between the log's summaries of requests (default 60)")
+    add("--access", default="", metavar="PATH|URL", help="who may ask: the document that `skylift keys` writes")
+    add("--access-log", default="off", metavar="off|stderr|PATH", help="a line of JSON for each request (default off)")
+    add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
+    add("--approval", action="store_true", help="serve a deployment only with somebody's approval")
+    add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
+    return parser
+
+
+def default_replica(port: int) -> str:
+    """A name that is the same after a restart, so that a stale report is overwritten."""
+    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-") or "host"
+    return f"{host[:50]}-{port}"
+
+
+def _model(text: str) -> tuple[str, str]:
+    name, equals, base_path = text.partition("=")
+    if not (name and equals and base_path) or re.search(r"[/:]", name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    if "://" not in base_path:
+        base_path = str(Path(base_path).absolute())
+    return name, base_path
+
+
+def _whole(least: int, most: int) -> type[int]:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not within {least} to {most}")
+        return value
+
+    return convert  # type: ignore[return-value]  # argparse wants any callable
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 to 3600")
+    return value
+
+
+def _replica(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} may hold a-z 0-9 . _ - only, 63 at most")
+    return text
