@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.backends import onnx_session
+from serving.backends import onnx_session, pinned
 from serving.backends.aliases import pair
 from serving.backends.base import Array, RunError, first_line
 from serving.backends.onnx_session import import_runtime as import_runtime
@@ -69,6 +69,7 @@ class OnnxBackend:
             )
         }
         self._own = {tensor.name: name for tensor, name in self._outputs}
+        self._pinned = pinned.find() if onnx_session.CUDA in self._session.get_providers() else None
 
     def run(
         self,
@@ -81,14 +82,29 @@ class OnnxBackend:
         feed = {name: _to_session(tensor.name, inputs[tensor.name]) for tensor, name in self._inputs}
         names = outputs or list(self._own)
         try:
-            results = self._session.run([self._own[name] for name in names], feed)
+            results = self._compute([self._own[name] for name in names], feed)
         except Exception as error:
             is_callers = type(error).__name__ == "InvalidArgument"
             raise RunError(first_line(error), is_callers_fault=is_callers) from None
         return {name: _from_session(result) for name, result in zip(names, results, strict=True)}
 
+    def _compute(self, names: list[str], feed: Mapping[str, Array]) -> list[Array]:
+        if self._pinned is None:
+            results: list[Array] = self._session.run(names, feed)
+            return results
+        binding = self._session.io_binding()
+        for name, value in feed.items():
+            binding.bind_cpu_input(name, self._pinned.stage(name, value))
+        for name in names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        bound: list[Array] = binding.copy_outputs_to_cpu()
+        return bound
+
     def close(self) -> None:
         self._session = None
+        if self._pinned is not None:
+            self._pinned.close()
         onnx_session.release()
 
 
