@@ -236,7 +236,7 @@ def _grow(
     while piece := file.read(PIECE):
         digest.update(piece)
         meter.add(len(piece), entry.path)
-    for piece in _pieces(store, found, file.tell(), entry.size, ranges):
+    for piece in read_ahead(store, found, file.tell(), entry.size, ranges):
         file.write(piece)
         digest.update(piece)
         meter.add(len(piece), entry.path)
@@ -244,8 +244,12 @@ def _grow(
     return digest.hexdigest()
 
 
-def _pieces(store: Store, found: Stat, begin: int, end: int, ranges: ThreadPoolExecutor) -> Iterator[bytes]:
-    """The bytes of an object in order, RANGES_AHEAD requests under way at once."""
+def read_ahead(store: Store, found: Stat, begin: int, end: int, ranges: ThreadPoolExecutor) -> Iterator[bytes]:
+    """The bytes of an object in order, RANGES_AHEAD requests under way at once.
+
+    Raises:
+        ObjectChangedError: somebody replaced the object.
+    """
     ahead: deque[Future[bytes]] = deque()
     try:
         for start in range(begin, end, PIECE):
