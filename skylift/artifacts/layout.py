@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from skylift.errors import InputError
 
@@ -204,6 +204,11 @@ def replica(endpoint_name: str, replica_id: str) -> str:
 
 def samples(endpoint_name: str) -> str:
     return f"samples/{endpoint_name}"
+
+
+def sample_chunk(endpoint_name: str, day: date, replica_id: str, worker: int, seq: int) -> str:
+    """Some requests as JSON lines. `seq` sorts those that one worker wrote on a day."""
+    return f"samples/{endpoint_name}/{day.isoformat()}/{replica_id}-{worker}-{seq:08d}.jsonl"
 
 
 # names and ids
