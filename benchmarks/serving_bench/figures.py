@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -122,3 +123,18 @@ def ratio(above: float | None, below: float | None) -> float | None:
     if above is None or below is None or not below:
         return None
     return above / below
+
+
+_PATH = re.compile(r"(?:/[\w.+~-]+){2,}")
+
+
+def reason(error: Exception | str) -> str:
+    """Why something was not measured, in one line that names no folder of this machine.
+
+    Examples:
+        >>> reason("Traceback\\n  File /a/b/c.py\\nOSError: no /home/me/x.txt")
+        'OSError: no x.txt'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[-1] if lines else type(error).__name__
+    return _PATH.sub(lambda found: found[0].rpartition("/")[2], said)[:240]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from benchmarks.serving_bench import asking, calling, limits
 from benchmarks.serving_bench.asking import Ask
-from benchmarks.serving_bench.figures import Cell, merged
+from benchmarks.serving_bench.figures import Cell, merged, reason
 from benchmarks.serving_bench.limits import Limit
 from benchmarks.serving_bench.load import program, wrk
 from benchmarks.serving_bench.load.outcome import Outcome
@@ -91,7 +91,7 @@ def measure(
                 with subject.start() as live:
                     _ask(measured, subject, live, expected, seconds)
             except (OSError, RuntimeError) as error:
-                measured.skipped[subject.name, ""] = _line(error)
+                measured.skipped[subject.name, ""] = reason(error)
                 say(f"  {subject.name}: {measured.skipped[subject.name, '']}")
     return measured
 
@@ -107,7 +107,7 @@ def _ask(measured: Measured, subject: Subject, live: Live, expected: Any, second
     for ask in subject.asks:
         wrong = check(live, ask, expected)
         if wrong:
-            measured.skipped[subject.name, ask.way] = wrong
+            measured.skipped[subject.name, ask.way] = reason(wrong)
             continue
         load(live, ask, min(64, max(subject.connections)), WARM_SECONDS)
         for connections in subject.connections:
@@ -154,8 +154,3 @@ def load(live: Live, ask: Ask | Call, connections: int, seconds: float) -> Outco
     if wrk.is_there():
         return wrk.run(live.port, ask, connections, seconds)
     return program.http(live.port, ask.raw(), program.Plan(connections, seconds)).outcome()
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:200]}" if lines else type(error).__name__

@@ -17,6 +17,11 @@ EVERYTHING = "Skylift, every feature on"
 BINARY, JSON, FLAT, GRPC = "v2 binary", "TF Serving JSON", "v2 JSON", calling.WAY
 
 
+def all_of(bench: Bench, model: Model, rows: Any, workers: int) -> list[Subject]:
+    """With the defaults first."""
+    return [defaults(bench, model, rows, workers)]
+
+
 def defaults(bench: Bench, model: Model, rows: Any, workers: int) -> Subject:
     """Workers and a port for gRPC are all that is asked for."""
     options = _options(workers)

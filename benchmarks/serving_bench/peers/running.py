@@ -55,6 +55,10 @@ def subject(key: str, cache: Path, model: Model, rows: Any, expected: Any, worke
     return Subject(name, start, asks, peer.connections, peer.settings)
 
 
+def name_of(key: str) -> str:
+    return PEERS[key].name
+
+
 @contextlib.contextmanager
 def _running(peer: Peer, folder: Path, model: Model, ask: asking.Ask, expected: Any, workers: int) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as scratch:
