@@ -24,6 +24,7 @@ from serving.guard.guard import open_guard
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
 from serving.http.routes import Routes
+from serving.http.status import http_status
 from serving.interface import Code, StatusError
 from serving.models import Models
 from serving.options import WorkerOptions
@@ -104,9 +105,11 @@ class Worker:
     async def _accept(self) -> None:
         self._listener.accept_from(self._listening)
         if self._options.grpc_address and self._grpc is None:
+            from serving.grpc.front import Front
             from serving.grpc.server import make_server
 
-            self._grpc = make_server(self._models, max_message_bytes=self._options.limits.body_bytes)
+            front = Front(self._guard, self, self._options.request_seconds)
+            self._grpc = make_server(self._models, front, max_message_bytes=self._options.limits.body_bytes)
             self._grpc.add_insecure_port(self._options.grpc_address)
             await self._grpc.start()
 
@@ -161,6 +164,14 @@ class Worker:
             return
         call.answered = time.monotonic()
         call.status = status
+        self.done(call)
+
+    def begin(self, given: str | bytes | None) -> str:
+        """The id of a request."""
+        return self._watcher.request_ids.of(given)
+
+    def done(self, call: Call) -> None:
+        """A call was answered."""
         self._counts.add_call(call, self._models)
         self._watcher.done(call)
 
@@ -203,7 +214,7 @@ class Counts:
 
     def add_call(self, call: Call, models: Models) -> None:
         seconds = call.answered - call.arrived
-        self._all.add(call.status, seconds)
+        self._all.add(http_status(call.status), seconds)
         version = models.version(call.model, call.version)
         if version is None:
             return

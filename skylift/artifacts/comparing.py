@@ -10,8 +10,8 @@ class CanaryLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         requests: that the canary must have answered before it is judged at all.
-        errors: by how much its share of answers of 500 and above may be greater; 1 leaves errors out.
-        refusals: likewise of answers of 400 to 499, without 429 and those whose client had left.
+        errors: by how much its share of requests that the model failed may be greater; 1 leaves errors out.
+        refusals: likewise of requests that were refused before the model saw them.
         median: how many times its median latency may be the other's; 0 leaves it out.
         p99: likewise of the 99th percentile.
         slower_ms: a latency that is worse by less is never held against it.
@@ -28,7 +28,13 @@ class CanaryLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SideFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of two versions has answered since a canary began. Latencies [ms] are None before the first request."""
+    """What one of two versions has answered since a canary began.
+
+    Args:
+        errors: answers of 500 and above, and refusals by the model itself of an input that fits its signature.
+        refusals: other answers of 400 to 498, without 429.
+        p50_ms: None before the first request; `p99_ms` likewise.
+    """
 
     requests: int = 0
     errors: int = 0

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from skylift.cli import _release
 from skylift.cli._options import common, endpoint_option, open_stack, stack_option
+
+if TYPE_CHECKING:
+    from skylift.client.approving import Release
 
 
 @click.command("deployments", short_help="List what an endpoint has been told to serve.")
@@ -11,29 +17,41 @@ from skylift.cli._options import common, endpoint_option, open_stack, stack_opti
 @common
 @click.pass_context
 def command(ctx: click.Context, endpoint: str | None, stack_flag: str | None, as_json: bool) -> None:
-    """List an endpoint's deployments, newest first: which version, who, when, why."""
-    from skylift.artifacts import endpoints
+    """List an endpoint's deployments, newest first: which version, its canary, who, when, why; who approved it, and why its canary was
+    vetoed."""
     from skylift.cli import _render
-    from skylift.client import releases
+    from skylift.client import approving
 
     stack = open_stack(ctx, stack_flag)
-    name, _ = stack.endpoint(endpoint)
-    listed = sorted(endpoints.list_deployments(stack.keep, name), key=lambda one: -one.number)
-    now = releases.serving_now(stack, name)
+    name, address = stack.endpoint(endpoint)
+    listed = approving.history(stack, name)
     if as_json:
-        _render.print_json({"endpoint": name, "current": now.number if now else None, "deployments": listed})
+        current = next((one.deployment.number for one in listed if one.is_current), None)
+        _render.print_json({"endpoint": name, "current": current, "deployments": [_plain(one) for one in listed]})
         return
-    rows = [
-        (
-            "→" if now is not None and one.number == now.number else "",
-            one.number,
-            f"{one.model.name}:{one.model.version}",
-            _render.ago(one.created),
-            one.by,
-            one.why,
-        )
-        for one in listed
-    ]
-    _render.table(
-        ["", ">deployment", "model", ">made", "by", "~why"], rows, empty="nothing deployed yet: `skylift deploy MODEL`"
+    columns = ["", ">deployment", "model", "canary", ">made", "by", "~why", "approval", "~veto"]
+    rows = [_row(one, asks_approval=address.approval) for one in listed]
+    _render.table(columns, rows, empty="nothing deployed yet: `skylift deploy MODEL`")
+
+
+def _plain(one: Release) -> dict[str, Any]:
+    import msgspec
+
+    return {**msgspec.to_builtins(one.deployment), "approval": one.approval, "veto": one.veto}
+
+
+def _row(one: Release, *, asks_approval: bool) -> tuple[object, ...]:
+    from skylift.cli import _render
+
+    made, canary = one.deployment, one.deployment.canary
+    return (
+        "→" if one.is_current else "",
+        made.number,
+        f"{made.model.name}:{made.model.version}",
+        f"{canary.model.version} with {_release.share(canary.weight)}" if canary is not None else "",
+        _render.ago(made.created),
+        made.by,
+        made.why,
+        one.approval.by if one.approval is not None else ("none" if asks_approval else ""),
+        f"{one.veto.why} ({one.veto.by})" if one.veto is not None else "",
     )

@@ -27,7 +27,7 @@ def command(ctx: click.Context, stack_name: str | None, stack_flag: str | None, 
 
 
 def _show(view: View) -> None:
-    from skylift.cli import _render
+    from skylift.cli import _release, _render
 
     _render.fields([("stack", view.stack), ("target", view.target), ("owner", view.owner)])
     _render.heading("Buckets")
@@ -44,12 +44,16 @@ def _show(view: View) -> None:
             one.model,
             f"{one.serving}/{one.replicas}",
             one.workers,
-            one.failure,
+            one.failure or (f"deployment {one.deployment} waits for {one.waiting}" if one.waiting else ""),
         )
         for one in view.endpoints
     ]
     columns = ["endpoint", "url", "health", ">deployment", "model", ">replicas", "workers", "~says"]
     _render.table(columns, rows, empty="none")
+    for one in view.endpoints:
+        if one.canary is not None:
+            _render.heading(f"Canary of {one.name} (on {one.canary.serving} of {one.canary.replicas} replicas)")
+            _release.show(one.canary)
     _render.heading("Runs at work")
     _render.table(
         ["run", "state", "recipe", ">begun"],

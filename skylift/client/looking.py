@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skylift.artifacts import records, runs
-from skylift.client import releases
+from skylift.client import canaries, releases
 from skylift.errors import NotFoundError, SkyliftError
 from skylift.store import open_store
 
@@ -45,6 +45,9 @@ class Endpoint:
     replicas: int
     workers: str
     failure: str
+    waiting: str = ""
+    """What the deployment waits for before replicas serve it: `approval`."""
+    canary: canaries.Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) ->
         living = releases.replicas(stack, name) if whole and health != "down" else []
     except SkyliftError as error:
         return Endpoint(name, promised.url, health, None, "", 0, 0, "", error.message)
+    waits = next((one.waiting for one in living if now is not None and one.wanted == now.number), "")
     failures = [report.failure.message for report in living if report.failure is not None]
     return Endpoint(
         name=name,
@@ -122,6 +126,8 @@ def _endpoint(stack: Stack, name: str, promised: EndpointOutput, whole: bool) ->
         replicas=len(living),
         workers=f"{sum(one.ready_workers for one in living)}/{sum(one.workers for one in living)} ready",
         failure=failures[0] if failures else "",
+        waiting=waits,
+        canary=canaries.progress_of(stack, now, living) if now is not None else None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skylift.artifacts import endpoints, models, records
+from skylift.artifacts import consent, endpoints, models, records
 from skylift.errors import (
     ConflictError,
     DeployError,
@@ -34,12 +34,18 @@ SILENCE = 10.0
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a deployment has come: replicas that serve it of all that live, and the first failure."""
+    """How far a deployment has come: replicas that serve it, its canary too, of all that live; the first failure; why its canary was
+    vetoed."""
 
     serving: int
     living: int
     failure: records.Failure | None
     superseded: int | None
+    vetoed: str = ""
+
+
+class VetoedError(DeployError):
+    """The canary was vetoed; the version beside it answers alone."""
 
 
 def deploy(
@@ -67,27 +73,56 @@ def deploy(
         ConflictError: somebody else deployed meanwhile; theirs stands.
         UnreachableError: nobody serves the endpoint.
     """
-    from skylift.client.stack import who
-
-    name, address = stack.endpoint(endpoint)
+    name, _ = stack.endpoint(endpoint)
     wanted = models.resolve(stack.keep, model) if isinstance(model, str) else model
     before = serving_now(stack, name)
-    notice(f"verifying {wanted.name}:{wanted.version}")
-    _verify(stack, wanted, progress)
+    verify(stack, wanted, notice, progress)
     if before is not None and before.model.digest == wanted.digest and before.canary is None:
         if wait:
-            _settle(stack, name, before, timeout or address.settled, notice)  # nothing to take back: it stood before
+            settle(stack, before, timeout, notice)  # nothing to take back: it stood before
         return before
-    fallback = _answering(stack, name, before)
-    made = endpoints.deploy(stack.keep, name, wanted, by=who(), why=why)
+    return release(stack, name, wanted, why=why, wait=wait, timeout=timeout, notice=notice)
+
+
+def release(
+    stack: Stack,
+    endpoint: str,
+    model: records.ModelRef,
+    *,
+    canary: records.Canary | None = None,
+    why: str = "",
+    wait: bool = True,
+    timeout: float | None = None,
+    notice: Notice = lambda text: None,
+) -> records.Deployment:
+    """Record a deployment of verified versions and, unless `wait` is false, wait until replicas serve it or take it back.
+
+    One that needs an approval first is not waited for.
+
+    Raises:
+        VetoedError: its canary was vetoed, which stands recorded.
+        DeployError, ConflictError, UnreachableError: see deploy().
+    """
+    from skylift.client.stack import who
+
+    fallback = answering(stack, endpoint)
+    made = endpoints.deploy(stack.keep, endpoint, model, by=who(), why=why, canary=canary)
     notice(f"deployment {made.number} recorded")
     if not wait:
         return made
     try:
-        _settle(stack, name, made, timeout or address.settled, notice)
+        settle(stack, made, timeout, notice)
+    except VetoedError:
+        raise
     except DeployError as error:
-        raise _taken_back(stack, name, made, fallback, error) from None
+        raise _taken_back(stack, endpoint, made, fallback, error) from None
     return made
+
+
+def awaits_approval(stack: Stack, deployment: records.Deployment) -> bool:
+    """Whether replicas do not serve a deployment because nobody has approved it."""
+    _, address = stack.endpoint(deployment.endpoint)
+    return address.approval and not consent.is_approved(stack.keep, deployment)
 
 
 def rollback(
@@ -98,9 +133,10 @@ def rollback(
     wait: bool = True,
     notice: Notice = lambda text: None,
 ) -> records.Deployment:
-    """Let an endpoint answer with what it served before, or with deployment `to`, as a new deployment.
+    """Let an endpoint answer with what it served before, or with the version of deployment `to`, as a new deployment.
 
-    What was taken back because it could not be served is passed over. A second rollback undoes the first.
+    While there is a canary, vetoed or not, that is the version beside it, alone. Else what was taken back because it could not be
+    served is passed over, and a second rollback undoes the first.
 
     Raises:
         NotFoundError: there is nothing to go back to.
@@ -112,6 +148,8 @@ def rollback(
         raise NotFoundError(f"endpoint {name!r} serves nothing yet", hint="`skylift deploy MODEL` begins")
     if to is not None:
         target = endpoints.read_deployment(stack.keep, name, to)
+    elif now.canary is not None:
+        target = now
     else:
         known = endpoints.list_deployments(stack.keep, name)
         failed = {one.takes_back for one in known}
@@ -142,12 +180,21 @@ def standing(stack: Stack, endpoint: str, deployment: records.Deployment) -> Sta
     named = current[0].deployment if current is not None else None
     living = replicas(stack, endpoint)
     failures = [one.failure for one in living if one.wanted == deployment.number and one.failure is not None]
+    canaries = [one.canary for one in living if one.serving == deployment.number and one.canary is not None]
+    failures += [records.Failure(kind="deploy", message=one.why) for one in canaries if one.state == "failed"]
     return Standing(
-        serving=sum(one.serving == deployment.number and one.state == "serving" for one in living),
+        serving=sum(_serves(one, deployment) for one in living),
         living=len(living),
         failure=failures[0] if failures else None,
         superseded=named if named is not None and named != deployment.number else None,
+        vetoed=next((one.why for one in canaries if one.state == "vetoed"), ""),
     )
+
+
+def _serves(report: records.ReplicaReport, deployment: records.Deployment) -> bool:
+    if report.serving != deployment.number or report.state != "serving":
+        return False
+    return deployment.canary is None or (report.canary is not None and report.canary.state == "serving")
 
 
 def replicas(stack: Stack, endpoint: str) -> list[records.ReplicaReport]:
@@ -157,8 +204,9 @@ def replicas(stack: Stack, endpoint: str) -> list[records.ReplicaReport]:
     return [report for report in fresh if report.host != here or born(report.pid) is not None]
 
 
-def _answering(stack: Stack, endpoint: str, pointed: records.Deployment | None) -> records.Deployment | None:
+def answering(stack: Stack, endpoint: str) -> records.Deployment | None:
     """The deployment that replicas serve now; the one that the pointer names may be one that they could not."""
+    pointed = serving_now(stack, endpoint)
     living = replicas(stack, endpoint)
     if pointed is None or not living:
         return pointed
@@ -168,7 +216,13 @@ def _answering(stack: Stack, endpoint: str, pointed: records.Deployment | None) 
     return endpoints.read_deployment(stack.keep, endpoint, max(numbers)) if numbers else None
 
 
-def _verify(stack: Stack, wanted: records.ModelRef, progress: Bytes | None) -> None:
+def verify(stack: Stack, wanted: records.ModelRef, notice: Notice, progress: Bytes | None) -> records.ModelManifest:
+    """Check every byte of a version.
+
+    Raises:
+        DeployError: it cannot be served.
+    """
+    notice(f"verifying {wanted.name}:{wanted.version}")
     try:
         manifest = models.verify(stack.keep, wanted, progress=progress)
     except UnreachableError:
@@ -187,10 +241,20 @@ def _verify(stack: Stack, wanted: records.ModelRef, progress: Bytes | None) -> N
             hint=f"deploy each part to an endpoint of its own: {parts}",
             details={"model": wanted.name, "version": wanted.version, "parts": parts},
         )
+    return manifest
 
 
-def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: float, notice: Notice) -> None:
-    """Wait until every living replica serves the deployment."""
+def settle(stack: Stack, deployment: records.Deployment, timeout: float | None, notice: Notice) -> None:
+    """Wait until every living replica serves the deployment. One that needs an approval first is not waited for.
+
+    Raises:
+        DeployError, ConflictError, UnreachableError: see deploy().
+    """
+    endpoint, address = stack.endpoint(deployment.endpoint)
+    limit = timeout or address.settled
+    if awaits_approval(stack, deployment):
+        notice(f"deployment {deployment.number} waits for approval")
+        return
     begun = time.monotonic()
     pause = 0.1 if stack.work.folder is not None else 1.0
     shown = ""
@@ -199,6 +263,9 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
         waited = time.monotonic() - begun
         if state.living and state.serving == state.living:
             return
+        if state.vetoed:
+            assert deployment.canary is not None
+            raise _vetoed(deployment, deployment.canary.model, state.vetoed)
         if state.failure is not None:
             raise DeployError(
                 f"a replica cannot serve deployment {deployment.number}: {state.failure.message}",
@@ -225,13 +292,23 @@ def _settle(stack: Stack, endpoint: str, deployment: records.Deployment, limit: 
         time.sleep(pause)
 
 
+def _vetoed(deployment: records.Deployment, canary: records.ModelRef, why: str) -> VetoedError:
+    stable = deployment.model
+    return VetoedError(
+        f"the canary {canary.name}:{canary.version} was vetoed: {why}; {stable.name}:{stable.version} answers alone",
+        hint="`skylift rollback` takes the canary off the record, `skylift deployments` shows the figures",
+        details={"deployment": deployment.number, "canary": canary.version, "why": why},
+    )
+
+
 def _taken_back(
     stack: Stack, endpoint: str, made: records.Deployment, before: records.Deployment | None, error: DeployError
 ) -> DeployError:
     """Point back at what answered before, and say so."""
     from skylift.client.stack import who
 
-    version = f"{made.model.name}:{made.model.version}"
+    new = made.canary.model if made.canary is not None else made.model
+    version = f"{new.name}:{new.version}"
     if before is None:
         return DeployError(
             f"{version} cannot be served: {error.message}; nothing was served before, so nothing could be restored",

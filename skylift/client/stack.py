@@ -13,8 +13,10 @@ from skylift.errors import InputError, not_found
 from skylift.stack.project import Project
 
 if TYPE_CHECKING:
+    from skylift.artifacts.consent import Approval, Veto
     from skylift.artifacts.optimized import Optimized
     from skylift.artifacts.records import Deployment, FormatName, ModelRef, RunSummary
+    from skylift.client.canaries import Progress
     from skylift.client.explaining import Wanted
     from skylift.client.optimizing import Optimizing
     from skylift.client.prediction import Prediction
@@ -280,8 +282,13 @@ class Stack:
 
     # serving
 
-    def deploy(self, model: str | ModelRef, *, endpoint: str | None = None, wait: bool = True) -> Deployment:
+    def deploy(
+        self, model: str | ModelRef, *, endpoint: str | None = None, canary: float | None = None, wait: bool = True
+    ) -> Deployment:
         """Let an endpoint answer with a model's version; unless `wait` is false, return when every replica does.
+
+        Args:
+            canary: give it only this share of the requests (0 to below 1), beside what answers now; docs/releasing.md.
 
         Raises:
             NotFoundError: no such model or version.
@@ -289,12 +296,58 @@ class Stack:
             ConflictError: somebody else deployed meanwhile.
             UnreachableError: nobody serves the endpoint.
         """
-        from skylift.client import releases
+        from skylift.client import canaries, releases
 
+        if canary is not None:
+            return canaries.begin(self, model, canary, endpoint=endpoint, wait=wait)
         return releases.deploy(self, model, endpoint=endpoint, wait=wait)
 
+    def promote(self, *, endpoint: str | None = None, force: bool = False, wait: bool = True) -> Deployment:
+        """Let the canary answer all requests.
+
+        Args:
+            force: also one that was vetoed.
+
+        Raises:
+            NotFoundError: there is none.
+            DeployError: it was vetoed, or a replica could not serve it and what answered before is back.
+            ConflictError, UnreachableError: see deploy().
+        """
+        from skylift.client import canaries
+
+        return canaries.promote(self, endpoint=endpoint, force=force, wait=wait)
+
+    def veto(self, why: str, *, endpoint: str | None = None, wait: bool = True) -> Veto:
+        """End the canary for good, on all replicas.
+
+        Raises:
+            NotFoundError: there is none.
+            CredentialsError: you may not; rollback() does the same for whoever may deploy.
+        """
+        from skylift.client import canaries
+
+        return canaries.veto(self, why, endpoint=endpoint, wait=wait)
+
+    def approve(self, number: int | None = None, *, endpoint: str | None = None, wait: bool = True) -> Approval:
+        """Agree to a deployment that somebody else made; default the one that is to be served.
+
+        Raises:
+            NotFoundError: no such deployment.
+            CredentialsError: it is your own, or you may not approve.
+            DeployError, UnreachableError: replicas do not serve it; the approval stands.
+        """
+        from skylift.client import approving
+
+        return approving.approve(self, endpoint=endpoint, number=number, wait=wait)
+
+    def canary(self, endpoint: str | None = None) -> Progress | None:
+        """How the canary of an endpoint fares on all replicas; None where there is none."""
+        from skylift.client import canaries
+
+        return canaries.progress(self, endpoint)
+
     def rollback(self, *, endpoint: str | None = None, to: int | None = None, wait: bool = True) -> Deployment:
-        """Let an endpoint answer with what it served before, or with deployment `to`.
+        """Let an endpoint answer with what it served before (while there is a canary: without it), or with deployment `to`.
 
         Raises:
             NotFoundError: there is nothing to go back to.

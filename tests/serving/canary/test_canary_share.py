@@ -1,0 +1,94 @@
+"""Who gets the canary: so many requests, the same users, and no request lost from one deployment to the next."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import psutil
+import pytest
+
+from serving.split import Split
+from tests.serving.canary.conftest import Canaries, crowd
+from tests.serving.conftest import Server
+from tests.serving.waiting import wait_for
+from tests.serving.whole import ROWS
+
+
+def version(server: Server, key: str = "", header: str = "X-Skylift-Key") -> str:
+    answer = server.predict(ROWS, **({header: key} if key else {}))
+    assert answer.status == 200
+    return str(answer.headers["X-Skylift-Model-Version"])
+
+
+class TestSplit:
+    @pytest.mark.parametrize("weight", [0.0, 0.01, 0.1, 0.37, 0.5, 0.999, 1.0])
+    def test_of_any_run_of_requests_the_canary_gets_its_share(self, weight: float) -> None:
+        split = Split(weight, "salt")
+        drawn = [split.takes_canary(None) for _ in range(20_000)]
+        for length in (10, 1000, 20_000):
+            for start in range(0, 20_000 - length + 1, length):
+                assert abs(sum(drawn[start : start + length]) - weight * length) <= 2
+
+    def test_clients_that_take_turns_are_drawn_alike(self) -> None:
+        split = Split(0.5, "salt")
+        light = [split.takes_canary(None) for _ in range(20_000)][::2]
+        assert 0.45 < sum(light) / len(light) < 0.55
+
+    def test_a_key_keeps_its_side_and_a_greater_share_takes_nobody_back(self) -> None:
+        keys = [b"user-%d" % number for number in range(20_000)]
+        small, great = Split(0.1, "one"), Split(0.4, "one")
+        had = {key for key in keys if small.takes_canary(key)}
+        assert had == {key for key in keys if small.takes_canary(key)}
+        assert abs(len(had) / len(keys) - 0.1) < 0.01
+        assert had < {key for key in keys if great.takes_canary(key)}
+
+    def test_the_next_canary_meets_other_users(self) -> None:
+        keys = [b"user-%d" % number for number in range(20_000)]
+        one, other = Split(0.1, "one"), Split(0.1, "other")
+        both = sum(one.takes_canary(key) and other.takes_canary(key) for key in keys)
+        assert abs(both / len(keys) - 0.01) < 0.005
+
+
+class TestShare:
+    def test_from_a_first_canary_to_its_promotion(self, bench: Canaries) -> None:
+        one, two = bench.publish_scale(2), bench.publish_scale(3)
+        bench.deploy(one)
+        server = bench.replica("a")
+        worker = psutil.Process(server.workers[0])
+        with crowd(server, [[1, 2, 3]]) as seen:
+            bench.deploy_canary(one, two, 0.1)
+            bench.wait_canary("a", "serving", 2)
+            before = Counter(seen.answers)
+            wait_for(lambda: seen.of("2") >= 100)
+            during = seen.answers - before
+            share = during[200, "2"] / during.total()
+            keyed = {f"user-{number}": version(server, f"user-{number}") for number in range(100)}
+            files = worker.num_fds()
+            bench.deploy_canary(one, two, 0.5)
+            bench.wait_canary("a", "serving", 3)
+            grown = {key: version(server, key) for key in keyed}
+            bench.deploy(two)
+            wait_for(lambda: server.predict(ROWS).headers["X-Skylift-Deployment"] == "4")
+        assert 0.08 < share < 0.12
+        assert seen.broken == [] and {status for status, _ in seen.answers} == {200}
+        assert 2 <= list(keyed.values()).count("2") <= 25
+        assert all(grown[key] == "2" for key, had in keyed.items() if had == "2")
+        assert list(grown.values()).count("2") > list(keyed.values()).count("2")
+        assert worker.num_fds() <= files  # nothing was opened again for a version that was there already
+        assert len(server.workers) == 1
+        assert {version(server) for _ in range(20)} == {"2"}
+
+    def test_a_key_comes_through_sagemaker_too_and_labels_name_the_sides(self, bench: Canaries) -> None:
+        one, two = bench.publish_scale(2), bench.publish_scale(3)
+        bench.deploy_canary(one, two, 0.5)
+        server = bench.replica("a")
+        bench.wait_canary("a", "serving", 1)
+        for number in range(20):
+            own = version(server, f"user-{number}")
+            attributes = f"a=b,skylift-key=user-{number}"
+            assert version(server, attributes, "X-Amzn-SageMaker-Custom-Attributes") == own
+        for label, factor in (("stable", 2.0), ("canary", 3.0)):
+            answer = server.ask("POST", f"/v1/models/scale/labels/{label}:predict", {"instances": [[1, 2, 3]]})
+            assert answer.json()["predictions"][0][0] == factor
+        states = server.ask("GET", "/v1/models/scale").json()["model_version_status"]
+        assert [(one["version"], one["state"]) for one in states] == [("1", "AVAILABLE"), ("2", "AVAILABLE")]
