@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from serving.backends import chain_fit
 from serving.backends.base import Array, Backend
 from serving.backends.choose import load, of_manifest
 from serving.options import BackendChoice
@@ -63,11 +64,12 @@ class ChainBackend:
     def __init__(self, links: Sequence[Link], signature: ModelSignature) -> None:
         self._links = links
         self.signatures: Mapping[str, ModelSignature] = {DEFAULT_SIGNATURE: signature}
-        self._outputs = _check(links, signature)
         is_spread = any(link.is_remote for link in links)
         self.concurrency = len(links) if is_spread else 1
-        self._last_use = _last_uses(links, self._outputs)
-        self._gives = [_given_on(number, links, self._outputs) for number in range(1, len(links) + 1)]
+        parts = [(link.backend.signatures[DEFAULT_SIGNATURE], link.sources) for link in links]
+        self._outputs = chain_fit.givers(parts, signature)
+        self._last_use = chain_fit.last_uses(parts, self._outputs)
+        self._gives = [chain_fit.handed_on(number, parts, self._outputs) for number in range(1, len(links) + 1)]
 
     def run(
         self,
@@ -163,53 +165,3 @@ def _sources(backend: Backend, before: Sequence[Link], told: Mapping[str, int]) 
 
 def _gives(link: Link, name: str) -> bool:
     return any(tensor.name == name for tensor in link.backend.signatures[DEFAULT_SIGNATURE].outputs)
-
-
-def _check(links: Sequence[Link], signature: ModelSignature) -> dict[str, int]:
-    """The part that gives each output of the whole.
-
-    Raises:
-        DeployError: something is taken that nobody gives, or of another type.
-    """
-    types = {(0, tensor.name): tensor.dtype for tensor in signature.inputs}
-    mistakes = []
-    for number, link in enumerate(links, start=1):
-        own = link.backend.signatures[DEFAULT_SIGNATURE]
-        for tensor in own.inputs:
-            source = link.sources[tensor.name]
-            given = types.get((source, tensor.name))
-            if given != tensor.dtype:
-                from_whom = f"part {source}" if source else "the request"
-                got = f"gives {given}" if given else "does not give it"
-                mistakes.append(f"part {number} takes {tensor.name!r} as {tensor.dtype}, {from_whom} {got}")
-        types.update({(number, tensor.name): tensor.dtype for tensor in own.outputs})
-    outputs = {}
-    for tensor in signature.outputs:
-        givers = [number for number, name in types if name == tensor.name and number]
-        outputs[tensor.name] = max(givers, default=0)
-        if not givers or types[max(givers), tensor.name] != tensor.dtype:
-            mistakes.append(f"no part gives {tensor.name!r} as {tensor.dtype}, which the manifest promises")
-    if mistakes:
-        raise DeployError(
-            f"the parts do not fit together: {'; '.join(mistakes)}", hint="cut the model again: `skylift shard`"
-        )
-    return outputs
-
-
-def _given_on(number: int, links: Sequence[Link], outputs: Mapping[str, int]) -> list[str]:
-    """What later parts or the whole's answer take of a part."""
-    taken = [link.sources for link in links] + [outputs]
-    return sorted({name for sources in taken for name, source in sources.items() if source == number})
-
-
-def _last_uses(links: Sequence[Link], outputs: Mapping[str, int]) -> dict[int, list[tuple[int, str]]]:
-    """By part, what nobody needs any more once it has computed."""
-    last: dict[tuple[int, str], int] = {}
-    for number, link in enumerate(links, start=1):
-        last.update({(source, name): number for name, source in link.sources.items()})
-    kept = {(source, name) for name, source in outputs.items()}
-    uses: dict[int, list[tuple[int, str]]] = {}
-    for key, number in last.items():
-        if key not in kept:
-            uses.setdefault(number, []).append(key)
-    return uses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -61,8 +62,9 @@ def load(
     *,
     gpu_index: int = 0,
     gpu_memory_mib: int = 0,
+    remotes: Mapping[int, str] | None = None,
 ) -> Backend:
-    """Load a version from its folder.
+    """Load a version from its folder; of a chain its parts, each from `part<number>` below the folder, as `skylift shard --out` lays it.
 
     Signatures that only its SavedModel has (`explain`) are served by TensorFlow beside whatever answers `serving_default`, loaded when
     they are first asked: see `serving.backends.base.parts_of`.
@@ -70,11 +72,26 @@ def load(
     Args:
         threads: of one operation.
         gpu_memory_mib: of the GPU, at most; 0: what it needs.
+        remotes: of a chain, the parts that other servers have: `serving.backends.chain.load_chain`.
 
     Raises:
         DeployError: it cannot be served.
         MachineError: the package that would serve it is not installed.
+        UnreachableError: another server has a part, and does not answer.
     """
+    if manifest.chain:
+        from serving.backends.chain import load_chain
+
+        folders = {part: folder / f"part{number}" for number, part in enumerate(manifest.chain, start=1)}
+        return load_chain(
+            manifest,
+            folders.__getitem__,
+            remotes or {},
+            choice=choice,
+            threads=threads,
+            gpu_index=gpu_index,
+            gpu_memory_mib=gpu_memory_mib,
+        )
     kind, path = choose(manifest, choice)
     wanted = of_manifest(manifest.signature)
     if kind == "tensorflow":

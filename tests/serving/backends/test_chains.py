@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from serving.backends.base import Array
 from serving.backends.chain import ChainBackend, Link, load_chain
+from serving.backends.choose import load
 from serving.backends.onnx import OnnxBackend
 from serving.signature import ModelSignature, Tensor
 from skylift.artifacts import layout
@@ -97,6 +98,13 @@ class TestInOneProcess:
         chain = load_chain(parts.whole(), parts.fetch, {})
         for rows in (1, 7):
             assert len(chain.run("serving_default", {"image": np.ones((rows, 3), np.float32)})["sum"]) == rows
+
+    def test_parts_lie_below_the_folder_of_the_version(self, parts: Parts) -> None:
+        for number in (1, 2, 3):
+            (parts.folder / str(number)).rename(parts.folder / f"part{number}")
+        chain = load(parts.whole(), parts.folder, "auto", 1)
+        np.testing.assert_array_equal(chain.run("serving_default", {"image": ROWS})["sum"], 3 * ROWS)
+        assert (chain.name, chain.platform) == ("chain", "skylift_chain")
 
 
 class TestElsewhere:

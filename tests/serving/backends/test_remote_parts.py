@@ -18,6 +18,7 @@ from serving.backends.remote import RemoteBackend
 from skylift.errors import InputError, UnreachableError
 from tests.serving import onnx_models
 from tests.serving.backends.v2_endpoint import Endpoint, serve, write
+from tests.serving.conftest import Bench
 
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 ASK = {"x": ROWS}
@@ -193,3 +194,18 @@ class TestNoAnswer:
     def test_what_is_no_address(self, remote: Remote, url: str) -> None:
         with pytest.raises(InputError, match="no address"):
             remote(url)
+
+
+@pytest.mark.slow
+class TestServer:
+    def test_a_version_that_our_own_server_answers_for(self, bench: Bench, remote: Remote) -> None:
+        bench.deploy(bench.publish_scale(3))
+        server = bench.start()
+        server.wait_ready()
+        backend = remote(f"http://127.0.0.1:{server.port}", model="scale")
+        assert backend.is_ready()
+        for _ in range(3):
+            np.testing.assert_array_equal(backend.run("serving_default", ASK)["y"], 3 * ROWS)
+        with pytest.raises(RunError) as refused:
+            backend.run("serving_default", {"x": np.ones((2, 4), np.float32)})
+        assert refused.value.is_callers_fault

@@ -70,6 +70,7 @@ class Endpoint:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     endpoint: Endpoint
 
     def setup(self) -> None:
