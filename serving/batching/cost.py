@@ -9,7 +9,8 @@ DECAY = 0.98
 """What is left of a batch's weight after each further one: about the last fifty count."""
 GREATEST_SURPRISE = 4.0
 """A batch counts as at most so many times what was expected: one pause of the machine must not refuse requests for seconds."""
-KNEE = 0.95
+KNEE = 0.94
+"""What a batch of the short queue keeps of the throughput, at least, while more comes than can be computed."""
 FIT_EVERY = 8
 """Batches between two fits where nobody asks."""
 
@@ -36,21 +37,26 @@ class CostModel:
         return self._fixed + self._per_row * rows
 
     def learn(self, rows: int, seconds: float) -> None:
+        decay = DECAY
         if self._weight:
-            most = GREATEST_SURPRISE * (self._fixed + self._per_row * rows) + 1e-6
-            if seconds > most:
-                seconds = most
-        self._weight = self._weight * DECAY + 1
-        self._n = self._n * DECAY + rows
-        self._nn = self._nn * DECAY + rows * rows
-        self._t = self._t * DECAY + seconds
-        self._nt = self._nt * DECAY + rows * seconds
+            expected = self._fixed + self._per_row * rows
+            if seconds > GREATEST_SURPRISE * expected + 1e-6:
+                seconds = GREATEST_SURPRISE * expected + 1e-6
+            elif seconds * GREATEST_SURPRISE < expected:
+                decay = (
+                    0.5  # nothing is fast by accident: what is known is out of date, or was slow for being the first
+                )
+        self._weight = self._weight * decay + 1
+        self._n = self._n * decay + rows
+        self._nn = self._nn * decay + rows * rows
+        self._t = self._t * decay + seconds
+        self._nt = self._nt * decay + rows * seconds
         self._unfitted += 1
         if self._unfitted >= FIT_EVERY or self._weight < FIT_EVERY:
             self._fit()
 
     def knee(self, limit: int) -> int:
-        """The fewest rows that, computed together again and again, give 95 % of the throughput of `limit` rows."""
+        """The fewest rows that, computed together again and again, give 94 % of the throughput of `limit` rows."""
         if not self._is_steepness_known:
             return limit
         spare = self.seconds(limit) / limit / KNEE - self._per_row

@@ -106,9 +106,12 @@ class Engine:
         """
         if not self._pending.count and not self._admission.is_overloaded and deadline is None:
             return None
-        refused = self._admission.refusal(rows, size, self._clock(), deadline)
+        now = self._clock()
+        refused = self._admission.refusal(rows or 1, size, now, deadline)
         if refused is not None:
-            self.counts.refused(refused.reason)
+            if self._admission.is_overloaded:
+                self._admission.offer(rows, now)
+            self._note(refused)
         return refused
 
     def submit(self, job: Job) -> None:
@@ -134,13 +137,13 @@ class Engine:
                 if must_wake:
                     self._wakes_at = NEVER
         if refused is not None:
-            self.counts.refused(refused.reason)
             job.is_settled = True
+            self._note(refused)
             raise refused
         if must_wake:
             self._loop.call_soon(self._wake)
         if self._pending.count >= self._burst and not self._admission.is_overloaded:
-            self._begin_overload(now)
+            self._begin_overload()
         latest = now + self._queue_seconds
         due = latest if deadline is None or deadline > latest else deadline
         if due < self._due:
@@ -165,9 +168,17 @@ class Engine:
     def _refusal(self, job: Job, now: float) -> ShedError | None:
         if self._is_ended:
             return ShedError("closed", 1)
+        if self._admission.is_overloaded:
+            self._admission.offer(job.rows, now)
         return self._admission.refusal(job.rows, job.size, now, job.deadline)
 
-    def _begin_overload(self, now: float) -> None:
+    def _note(self, refused: ShedError) -> None:
+        self.counts.refused(refused.reason)
+        if refused.reason == "queue_seconds" and self._pending.count and not self._admission.is_overloaded:
+            self._begin_overload()
+
+    def _begin_overload(self) -> None:
+        now = self._clock()
         with self._lock:
             self._admission.begin_overload(now)
             gone = self._pending.shed_to(self._admission.short_rows)
@@ -293,7 +304,8 @@ class Engine:
                     job for job in taken if (job.deadline is None or job.deadline > now) and job.submitted > oldest_kept
                 ]
                 if len(batch) != len(taken):
-                    gone += [job for job in taken if self._is_over(job, now)]
+                    kept = set(batch)
+                    gone += [job for job in taken if job not in kept]
             self._running = batch
             self._admission.limit = self.batch_rows
             self._admission.running_rows = sum([job.rows for job in batch])

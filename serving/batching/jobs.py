@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from serving.backends.base import Array, RunError
@@ -22,6 +23,11 @@ _WHY: dict[Reason, str] = {
 }
 
 
+@cache
+def _shed_message(reason: Reason, retry_after: int) -> str:
+    return f"{_WHY[reason]}; try again in {retry_after} s"
+
+
 class QueueFullError(Exception):
     """This request was not taken, because of those that wait."""
 
@@ -36,7 +42,7 @@ class ShedError(RunError, QueueFullError):
     code = Code.RESOURCE_EXHAUSTED
 
     def __init__(self, reason: Reason, retry_after: int) -> None:
-        super().__init__(f"{_WHY[reason]}; try again in {retry_after} s", is_callers_fault=False)
+        super().__init__(_shed_message(reason, retry_after), is_callers_fault=False)
         self.reason: Reason = reason
         self.retry_after = retry_after
 

@@ -75,7 +75,8 @@ class Tuner:
         cost, before = seconds / rows, self._per_row.get(size)
         times = self._times[size] = min(self._times.get(size, 0) + 1, _MEMORY)
         if before is not None:
-            cost = before + (min(cost, _GREATEST_SURPRISE * before) - before) / times
+            share = 0.5 if cost * 2 < before else 1 / times  # nothing is fast by accident
+            cost = before + (min(cost, _GREATEST_SURPRISE * before) - before) * share
         self._per_row[size] = cost
         if before is None or times < _MEMORY or not self._learned % _CHOOSE_EVERY:
             self._choose()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 from serving.backends.base import Array, RunError
-from serving.batching.batcher import Batcher, Job, Outcome, QueueFullError
+from serving.batching.batcher import Batcher, BatchOptions, Job, LateError, Outcome, QueueFullError, ShedError
 from serving.signature import ModelSignature, Tensor
 
 ROW = ModelSignature((Tensor("x", "float32", (None, 1)),), (Tensor("y", "float32", (None, 1)),))
@@ -21,10 +22,10 @@ ROW = ModelSignature((Tensor("x", "float32", (None, 1)),), (Tensor("y", "float32
 class Gate:
     """A backend that doubles, and waits before each batch until it is let through."""
 
-    name = "gate"
+    name: str = "gate"
 
     def __init__(self, signature: ModelSignature = ROW, *, is_open: bool = False) -> None:
-        self.signatures = {"serving_default": signature}
+        self.signatures: Mapping[str, ModelSignature] = {"serving_default": signature}
         self.sizes: list[int] = []
         self.gate = threading.Semaphore(10_000 if is_open else 0)
         self.entered = threading.Semaphore(0)
@@ -45,19 +46,30 @@ class Gate:
 class Desk:
     """Submits to a batcher and collects outcomes, in a loop of its own thread."""
 
-    def __init__(self, backend: Any, **limits: int) -> None:
+    def __init__(self, backend: Any, **limits: Any) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        sizes = {"max_batch_rows": 4, "queue_rows": 6, **limits}
-        self.batcher = Batcher(backend, loop=self.loop, **sizes)
+        options = {"max_batch_rows": 4, "queue_rows": 6, "tune": False, **limits}
+        self.batcher = Batcher(backend, BatchOptions(**options), loop=self.loop)
 
-    def submit(self, *values: float, key: tuple[object, ...] | None = ("rows",)) -> tuple[Job, queue.Queue[Outcome]]:
+    def submit(
+        self, *values: float, key: tuple[object, ...] | None = ("rows",), seconds: float | None = None
+    ) -> tuple[Job, queue.Queue[Outcome]]:
         outcomes: queue.Queue[Outcome] = queue.Queue()
-        array = np.float32(values).reshape(-1, 1)
-        job = Job("serving_default", {"x": array}, len(values), key, outcomes.put)
-        self.batcher.submit(job)
+        array = np.array(values, np.float32).reshape(-1, 1)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        job = Job("serving_default", {"x": array}, len(values), key, outcomes.put, deadline)
+        self.do(lambda: self.batcher.submit(job))
         return job, outcomes
+
+    def do(self, work: Callable[[], None]) -> None:
+        """In the loop's thread, and wait for it."""
+
+        async def done() -> None:
+            work()
+
+        asyncio.run_coroutine_threadsafe(done(), self.loop).result(10)
 
     def end(self) -> None:
         self.batcher.close()
@@ -126,7 +138,7 @@ def test_nobody_computes_for_a_client_that_left(gate: Gate, desk: Desk) -> None:
     assert gate.entered.acquire(timeout=10)
     left, outcomes = desk.submit(1, 2, 3)
     _, stays = desk.submit(4)
-    desk.batcher.cancel(left)
+    desk.do(lambda: desk.batcher.cancel(left))
     assert desk.batcher.waiting_rows == 1
     for _ in range(2):
         gate.gate.release()
@@ -202,3 +214,92 @@ def test_whatever_a_model_raises_the_next_request_is_answered() -> None:
     assert not outcome.is_callers_fault
     assert values(desk.submit(5)[1]) == [5]
     desk.end()
+
+
+def test_late_is_told_in_time_also_while_the_model_is_busy(gate: Gate, desk: Desk) -> None:
+    _, computing = desk.submit(0, seconds=0.3)
+    assert gate.entered.acquire(timeout=10)
+    _, waiting = desk.submit(1, seconds=0.3)
+    late = [computing.get(timeout=10), waiting.get(timeout=10)]  # the model is still held
+    assert [isinstance(outcome, LateError) and outcome.is_computing for outcome in late] == [True, False]
+    gate.gate.release()
+    _, after = desk.submit(2)
+    gate.gate.release()
+    assert values(after) == [4]
+    assert gate.sizes == [1, 1]
+    assert computing.empty()
+
+
+def test_what_waits_too_long_is_given_up(gate: Gate) -> None:
+    desk = Desk(gate, queue_seconds=0.3)
+    desk.submit(0)
+    assert gate.entered.acquire(timeout=10)
+    outcome = desk.submit(1)[1].get(timeout=10)
+    assert isinstance(outcome, ShedError)
+    assert outcome.reason == "queue_seconds"
+    gate.gate.release()
+    desk.end()
+
+
+def test_a_batch_that_is_not_full_waits_as_long_as_it_is_told_to() -> None:
+    gate = Gate(is_open=True)
+    desk = Desk(gate, max_delay_seconds=30.0)
+    outcomes = [desk.submit(value)[1] for value in (1, 2, 3, 4)]  # the fourth fills it
+    assert [values(one) for one in outcomes] == [[2], [4], [6], [8]]
+    last = desk.submit(5)[1]
+    desk.end()  # and closing waits for nobody
+    assert values(last) == [10]
+    assert gate.sizes == [4, 1]
+
+
+def test_a_short_delay_ends_by_itself() -> None:
+    gate = Gate(is_open=True)
+    desk = Desk(gate, max_delay_seconds=0.01)
+    assert values(desk.submit(1)[1]) == [2]
+    desk.end()
+
+
+def test_after_the_end_a_request_is_refused_and_does_not_wait_for_ever() -> None:
+    desk = Desk(Gate(is_open=True))
+    desk.batcher.close()
+    desk.batcher.join()
+    with pytest.raises(ShedError) as refused:
+        desk.submit(1)
+    assert refused.value.reason == "closed"
+    desk.end()
+
+
+def test_an_answer_that_cannot_be_given_does_not_cost_the_others_theirs(gate: Gate, desk: Desk) -> None:
+    told: list[dict[str, Any]] = []
+    desk.loop.set_exception_handler(lambda _, context: told.append(context))
+    desk.submit(0)
+    assert gate.entered.acquire(timeout=10)
+    bad, _ = desk.submit(1)
+    bad.done = lambda outcome: 1 / 0  # type: ignore[assignment]
+    good = desk.submit(2)[1]
+    for _ in range(2):
+        gate.gate.release()
+    assert values(good) == [4]
+    assert isinstance(told[0]["exception"], ZeroDivisionError)
+
+
+def test_a_model_that_asks_the_program_to_exit_does_not_end_the_thread() -> None:
+    class Leaves(Gate):
+        def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+            if inputs["x"][0] == 0:
+                raise SystemExit(3)
+            return {"y": inputs["x"]}
+
+    desk = Desk(Leaves())
+    assert isinstance(desk.submit(0)[1].get(timeout=10), RunError)
+    assert values(desk.submit(5)[1]) == [5]
+    desk.end()
+
+
+def test_what_waits_is_told_whichever_way_the_batcher_was_made(gate: Gate) -> None:
+    loop = asyncio.new_event_loop()
+    batcher = Batcher(gate, max_batch_rows=3, queue_rows=5, loop=loop)
+    assert (batcher.options.max_batch_rows, batcher.options.queue_rows, batcher.waiting_rows) == (3, 5, 0)
+    batcher.close()
+    batcher.join()
+    loop.close()
