@@ -65,7 +65,10 @@ class Desk:
         Raises:
             StatusError: there is none.
         """
-        return self.models.resolve(name, version, label, sticky_key(exchange.request.headers))
+        found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers))
+        if exchange.call is not None:  # known before the body is read: a request that is refused for its body counts too
+            exchange.call.served_by(found)
+        return found
 
     def admit(self, version: Version, signature: str, timeout: float | None = None) -> None:
         """Ask before a body is read whether its answer could come in time: to refuse should cost next to nothing.
