@@ -58,6 +58,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     summary_seconds: float
     access: str
     access_log: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
+    tls_client_optional: bool
     cache: Path | None
     approval: bool
     replica: str | None
@@ -120,6 +124,13 @@ def _check(options: Options) -> None:
             f"--max-batch-rows {options.max_batch_rows} is more than --queue-rows {options.queue_rows}",
             hint="a batch is taken from the queue: make the queue at least as long",
         )
+    lone = [
+        name for name, given in (("--tls-key", options.tls_key), ("--tls-client-ca", options.tls_client_ca)) if given
+    ]
+    if lone and options.tls_cert is None:
+        raise InputError(
+            f"{' and '.join(lone)} without --tls-cert", hint="give the server's certificate with --tls-cert"
+        )
     if options.approval and not options.endpoint_url:
         raise InputError("--approval is for an endpoint's deployments", hint="leave it out, or give --endpoint")
 
@@ -163,6 +174,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--summary-seconds", type=_seconds, default=60.0, help="between the log's summaries of requests (default 60)")
     add("--access", default="", metavar="PATH|URL", help="who may ask: the document that `skylift keys` writes")
     add("--access-log", default="off", metavar="off|stderr|PATH", help="a line of JSON for each request (default off)")
+    add("--tls-cert", type=Path, metavar="PEM", help="certificates, and the key unless --tls-key; read again on change")
+    add("--tls-key", type=Path, metavar="PEM", help="the certificate's private key")
+    add("--tls-client-ca", type=Path, metavar="PEM", help="clients must show a certificate that one of these signed")
+    add("--tls-client-optional", action="store_true", help="a client may also come without one, with an API key")
     add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
     add("--approval", action="store_true", help="serve a deployment only with somebody's approval")
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")

@@ -72,6 +72,8 @@ class Call:
     computed: float = 0.0
     answered: float = 0.0
     traceparent: str = ""
+    key: bytes | None = None
+    """What keeps a client at one of two versions."""
     client: str = ""
     """The client's address."""
     inputs: Mapping[str, Array] | None = None

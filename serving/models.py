@@ -180,6 +180,12 @@ class _Routed:
             self.split = Split(route.weight, self.canary.loaded.digest or str(self.canary.version))
 
 
+def _key_of_call() -> bytes | None:
+    """Where the handler is a task, as gRPC's are, the call knows it."""
+    call = current.get()
+    return call.key if call is not None else None
+
+
 class Management(Protocol):
     """Who can change what is served: the supervisor, asked over the channel."""
 
@@ -291,7 +297,7 @@ class Models:
                 raise unknown_label(label)
         if version is not None:
             found = routed.versions.get(version)
-        elif routed.canary is not None and routed.split.takes_canary(key):
+        elif routed.canary is not None and routed.split.takes_canary(key or _key_of_call()):
             found = routed.canary
         else:
             found = routed.default

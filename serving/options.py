@@ -50,6 +50,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How many processes share the port."""
     access: str = ""
     """Where the access document is: a path, or a secret's URL; empty where everybody may ask."""
+    tls_cert: str = ""
+    """PEM file with the certificates, and the key where `tls_key` names none; empty for no encryption."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Who may sign clients' certificates; empty: clients are asked for none."""
+    tls_client_optional: bool = False
+    ssl_config: str = ""
+    """TensorFlow Serving's `ssl_config_file`, in place of these."""
     watch: WatchOptions = WatchOptions()
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""

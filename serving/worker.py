@@ -14,25 +14,28 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from serving import control, log
 from serving.calls import Call
-from serving.guard.guard import open_guard
+from serving.counts import Counts
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
 from serving.http.routes import Routes
-from serving.http.status import http_status
 from serving.interface import Code, StatusError
 from serving.models import Models
 from serving.options import WorkerOptions
-from serving.traffic import Traffic
 from serving.watch import snapshots
 from serving.watch.snapshots import Gauges, VersionGauge
 from serving.watch.watcher import Watcher
 from skylift.errors import MachineError, SkyliftError
+
+if TYPE_CHECKING:
+    from serving.guard.guard import Guard
+    from serving.guard.tls import Tls
 
 SUPERVISOR_GONE_SECONDS = 1.0
 _NUMBERS = count(1)
@@ -48,9 +51,10 @@ class Worker:
         self._listening = listening
         self._models = Models(options, loop)
         self._models.manage = self._ask
-        self._guard = open_guard(options.access, workers=options.workers)
+        self._guard = _guard(options)
+        self._tls = _tls(options)
         routes = Routes(self._models, options, loop, self._guard)
-        self._listener = Listener(options.limits, routes.handle, loop, self._answered)
+        self._listener = Listener(options.limits, routes.handle, loop, self._answered, self._tls)
         self._grpc: Any = None
         self._counts = Counts()
         self._watcher = Watcher(options.watch, gauges=self._gauges)
@@ -63,7 +67,10 @@ class Worker:
         reader, self._writer = await asyncio.open_unix_connection(sock=channel, limit=control.CHANNEL_BYTES)
         control.send(self._writer, control.Started())
         self._count()
+        if self._tls is not None:
+            self._watching.append(asyncio.create_task(self._tls.refresh()))
         if self._guard is not None:
+            await self._guard.look()
             self._watching.append(asyncio.create_task(self._guard.refresh()))
         while (order := await control.orders(reader)) is not None:
             if isinstance(order, control.Drain):
@@ -110,7 +117,10 @@ class Worker:
 
             front = Front(self._guard, self, self._options.request_seconds)
             self._grpc = make_server(self._models, front, max_message_bytes=self._options.limits.body_bytes)
-            self._grpc.add_insecure_port(self._options.grpc_address)
+            if self._tls is not None:
+                self._grpc.add_secure_port(self._options.grpc_address, self._tls.grpc_credentials())
+            else:
+                self._grpc.add_insecure_port(self._options.grpc_address)
             await self._grpc.start()
 
     async def _load(self, order: control.Load) -> None:
@@ -201,36 +211,29 @@ class Worker:
             control.send(self._writer, counted)
 
 
-class Counts:
-    """What was answered since it was last told."""
+def _guard(options: WorkerOptions) -> Guard | None:
+    if not options.access:
+        return None
+    from serving.guard.guard import open_guard
 
-    def __init__(self) -> None:
-        self._all = Traffic()
-        self._stable: Traffic | None = None
-        self._canary: Traffic | None = None
+    return open_guard(options.access, workers=options.workers)
 
-    def add(self, status: int, seconds: float) -> None:
-        self._all.add(status, seconds)
 
-    def add_call(self, call: Call, models: Models) -> None:
-        seconds = call.answered - call.arrived
-        self._all.add(http_status(call.status), seconds)
-        version = models.version(call.model, call.version)
-        if version is None:
-            return
-        version.tally.add(call)
-        if version.in_trial:
-            if self._stable is None or self._canary is None:
-                self._stable, self._canary = Traffic(), Traffic()
-            refused_by_model = call.started and 400 <= call.status < 499 and call.status != 429
-            (self._canary if version.is_canary else self._stable).add(500 if refused_by_model else call.status, seconds)
+def _tls(options: WorkerOptions) -> Tls | None:
+    if options.ssl_config:
+        from serving.guard import ssl_config
 
-    def take(self) -> control.Counted | None:
-        if not self._all.count:
-            return None
-        counted = control.Counted(self._all, self._stable, self._canary)
-        self._all, self._stable, self._canary = Traffic(), None, None
-        return counted
+        return ssl_config.read(Path(options.ssl_config))
+    if not options.tls_cert:
+        return None
+    from serving.guard import tls
+
+    return tls.of_files(
+        Path(options.tls_cert),
+        Path(options.tls_key) if options.tls_key else None,
+        Path(options.tls_client_ca) if options.tls_client_ca else None,
+        client_verify=not options.tls_client_optional,
+    )
 
 
 def _failure(key: int, error: Exception) -> control.Failed:

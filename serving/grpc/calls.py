@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
 from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from serving.grpc.front import Answer, Context, Front, Kind
 from serving.interface import Code, StatusError
 
-Context = Any  # grpc.aio.ServicerContext
 Handler = Any  # grpc.RpcMethodHandler
-Message = Any  # google.protobuf.message.Message
 Request = TypeVar("Request")
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -22,13 +20,13 @@ _MAX_MESSAGE = 1024
 _CUT = "...TRUNCATED"
 
 
-def unary(request: type[Request], answer: Callable[[Request, float | None], Awaitable[Message]]) -> Handler:
-    """A method that takes and returns one message. `answer` gets the deadline in the event loop's time too."""
+def unary(request: type[Request], answer: Answer, kind: Kind, front: Front) -> Handler:
+    """A method that takes and returns one message. `answer` gets the deadline, by `time.monotonic`, too."""
 
     async def call(raw: bytes, context: Context) -> bytes:
+        arrived = time.monotonic()
         try:
-            answered: bytes = (await answer(parse(request, raw), _deadline(context))).SerializeToString()
-            return answered
+            return await front.pass_through(kind, parse(request, raw), context, answer, arrived, len(raw))
         except StatusError as error:
             await abort(context, error)
         except Exception as error:
@@ -51,11 +49,6 @@ def parse(request: type[Request], raw: bytes) -> Request:
         what = message.DESCRIPTOR.full_name.removeprefix("skylift.views.")
         raise StatusError(Code.INVALID_ARGUMENT, f"the request's bytes are no {what}") from None
     return parsed
-
-
-def _deadline(context: Context) -> float | None:
-    remaining = context.time_remaining()
-    return None if remaining is None else asyncio.get_running_loop().time() + remaining
 
 
 async def abort(context: Context, error: StatusError) -> None:

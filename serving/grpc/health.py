@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from serving.grpc.calls import Context, abort, parse
+from serving.grpc.calls import abort, parse
+from serving.grpc.front import Context
 from serving.grpc.protos import health_pb2
 from serving.interface import Code, Models, StatusError
 

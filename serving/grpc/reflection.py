@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Collection
 from types import ModuleType
 from typing import Any
 
-from serving.grpc.calls import Context, abort, parse
+from serving.grpc.calls import abort, parse
+from serving.grpc.front import Context
 from serving.grpc.protos.pool import POOL
 from serving.interface import Code, StatusError
 

@@ -7,10 +7,14 @@ import contextlib
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 from serving.http.messages import Exchange
 from serving.http.protocol import Connection
 from serving.options import Limits
+
+if TYPE_CHECKING:
+    from serving.guard.tls import Tls
 
 SWEEP_SECONDS = 0.5
 
@@ -23,6 +27,7 @@ class Listener:
     Args:
         handle: answers an exchange, now or later.
         answered: is told of each exchange with its status, once.
+        tls: how connections are encrypted; None for not at all.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class Listener:
         handle: Callable[[Exchange], None],
         loop: asyncio.AbstractEventLoop,
         answered: Callable[[Exchange, int], None] = lambda _, __: None,
+        tls: Tls | None = None,
     ) -> None:
         self.limits = limits
         self.handle = handle
@@ -38,6 +44,7 @@ class Listener:
         self.now = loop.time
         self.date_line = b""
         self._loop = loop
+        self._tls = tls
         self._socket: socket.socket | None = None
         self._is_accepting = False
         self._connections: set[Connection] = set()
@@ -139,8 +146,16 @@ class Listener:
 
     async def _open(self, client: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self), client)
-        except OSError:
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(lambda: Connection(self), client)
+                return
+            await self._loop.connect_accepted_socket(
+                lambda: Connection(self),
+                client,
+                ssl=self._tls.context,
+                ssl_handshake_timeout=self.limits.header_seconds,
+            )
+        except OSError:  # TLS's errors are among them: whoever speaks none, or shows no certificate, is gone
             with contextlib.suppress(OSError):
                 client.close()
 

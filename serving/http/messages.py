@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -55,7 +56,8 @@ class Exchange:
     Args:
         began: when it was there as a whole, by `time.monotonic` [s].
         call: what is known of it where it asks for a prediction.
-        principal: who asks, where that is known; `client` the address that it comes from.
+        principal: who asks, where that is known; `client` the address that it comes from,
+            `certificate` the one that it showed, as `ssl.SSLSocket.getpeercert` tells it.
     """
 
     request: Request
@@ -67,6 +69,7 @@ class Exchange:
     call: Call | None = None
     principal: str = ""
     client: str = ""
+    certificate: Mapping[str, Any] | None = None
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

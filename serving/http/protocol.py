@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
         "_body_room",
         "_body_size",
         "_body_started",
+        "_certificate",
         "_client",
         "_exchanges",
         "_header_bytes",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._client = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        self._certificate = transport.get_extra_info("peercert")
         self.deadline = self._listener.now() + self._listener.limits.header_seconds
         self._listener.opened(self)
 
@@ -280,6 +282,7 @@ class Connection(asyncio.Protocol):
         exchange.closes = closes
         exchange.began = time.monotonic()
         exchange.client = self._client
+        exchange.certificate = self._certificate
         self._exchanges.append(exchange)
         self._reset()
         self._in_message = False

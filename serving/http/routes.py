@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from serving.guard.guard import Guard
-from serving.guard.tokens import PendingError
 from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
@@ -21,6 +19,10 @@ from serving.interface import StatusError
 from serving.media import coding
 from serving.models import Models
 from serving.options import WorkerOptions
+
+if TYPE_CHECKING:  # who keeps nobody out does without its imports
+    from serving.guard.certificates import Peer
+    from serving.guard.guard import Guard
 
 _HEALTH = {"/healthz", "/readyz"}
 METRICS = {"/metrics", "/monitoring/prometheus/metrics"}
@@ -54,11 +56,14 @@ class Routes:
         model, verb = asked(exchange.request.method, path)
         headers = exchange.request.headers
         try:
-            principal = self._guard.check(headers, model=model, verb=verb, now=time.monotonic())
-        except PendingError:
-            self._wait_for_keys(exchange, path)
+            principal = self._guard.check(
+                headers, model=model, verb=verb, peer_certificate=_peer(exchange), now=time.monotonic()
+            )
         except StatusError as problem:
-            self.desk.refuse(exchange, problem)
+            if problem.reason == "issuer_keys":
+                self._wait_for_keys(exchange, path)
+            else:
+                self.desk.refuse(exchange, problem)
         else:
             exchange.principal = principal.name
             self._decode(exchange, path)
@@ -72,7 +77,9 @@ class Routes:
         async def wait() -> None:
             headers = exchange.request.headers
             try:
-                principal = await guard.admit(headers, model=model, verb=verb, now=time.monotonic())
+                principal = await guard.admit(
+                    headers, model=model, verb=verb, peer_certificate=_peer(exchange), now=time.monotonic()
+                )
             except StatusError as problem:
                 self.desk.refuse(exchange, problem)
             else:
@@ -184,3 +191,12 @@ class Routes:
         if path == "/healthz" or readiness == "ready":
             return Response(200, b'{"status": "ok"}')
         return error(503, f"not ready: {readiness}", code=readiness)
+
+
+def _peer(exchange: Exchange) -> Peer | None:
+    """The client's certificate, where TLS has verified one."""
+    if not exchange.certificate:
+        return None
+    from serving.guard.certificates import of_tls
+
+    return of_tls(exchange.certificate)

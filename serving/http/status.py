@@ -29,11 +29,17 @@ HTTP: Mapping[Code, int] = {
 }
 
 
+def http_status(status: int) -> int:
+    """HTTP's status for what a call ended with: gRPC's numbers are all below HTTP's."""
+    return HTTP[Code(status)] if status < 100 else status
+
+
 def refusal(problem: StatusError, headers: bytes = b"") -> Response:
     """`{"error": ...}`, with `code` beside it where the error has a reason for programs."""
     extra = headers
     if problem.retry_after is not None:
         extra += b"Retry-After: %d\r\n" % max(1, math.ceil(problem.retry_after))
-    if problem.code is Code.UNAUTHENTICATED:
-        extra += b'WWW-Authenticate: Bearer realm="skylift"\r\n'
+    challenge: bytes = getattr(problem, "challenge", b"")
+    if challenge:
+        extra += b"WWW-Authenticate: %b\r\n" % challenge
     return error(problem.http or HTTP[problem.code], problem.message, code=problem.reason, extra=extra)

@@ -66,6 +66,7 @@ def endpoint_of(url: str) -> tuple[str, str]:
 
 
 async def _serve(options: Options) -> int:
+    _check(options)
     listening = open_port(options.host, options.port)
     grpc = reserve_port(options.host, options.grpc_port) if options.grpc_port is not None else None
     supervisor = Supervisor(options, listening, address_of(grpc) if grpc is not None else "")
@@ -78,6 +79,24 @@ async def _serve(options: Options) -> int:
         pid=os.getpid(),
     )
     return await supervisor.run()
+
+
+def _check(options: Options) -> None:
+    """Find before anything starts what every worker would stumble over.
+
+    Raises:
+        InputError: a certificate or an access document that is wrong.
+    """
+    if options.access:
+        from serving.guard import sources
+
+        sources.check(options.access)
+    if options.tls_cert is not None:
+        from serving.guard import tls
+
+        tls.of_files(
+            options.tls_cert, options.tls_key, options.tls_client_ca, client_verify=not options.tls_client_optional
+        )
 
 
 def default_cache(keep_url: str) -> Path:
@@ -95,7 +114,8 @@ class Supervisor:
         self._options = options
         self._listening = listening
         port = listening.getsockname()[1]
-        self._url = f"http://{'[' + options.host + ']' if ':' in options.host else options.host}:{port}"
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self._url = f"{'https' if options.tls_cert else 'http'}://{host}:{port}"
         self._replica = options.replica or default_replica(port)
         self._started = now()
         self._is_draining = False
@@ -232,6 +252,10 @@ def _worker_options(options: Options, endpoint: str, grpc_address: str) -> Worke
         batching=BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
         workers=options.workers,
         access=options.access,
+        tls_cert=str(options.tls_cert or ""),
+        tls_key=str(options.tls_key or ""),
+        tls_client_ca=str(options.tls_client_ca or ""),
+        tls_client_optional=options.tls_client_optional,
         watch=WatchOptions(access_log=options.access_log),
         request_seconds=options.request_seconds,
         grpc_address=grpc_address,
