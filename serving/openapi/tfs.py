@@ -179,14 +179,18 @@ def request(name: str, signature: ModelSignature, *, is_implied: bool) -> dict[s
 
 
 def _rows(signature: ModelSignature) -> dict[str, Any]:
-    row = _closed({tensor.name: tensors.row(tensor) for tensor in signature.inputs})
-    first = signature.inputs[0] if signature.inputs else None
-    if len(signature.inputs) == 1 and first is not None:
-        row = {"anyOf": [tensors.row(first), row]}
-    rows: dict[str, Any] = {"type": "array", "minItems": 1, "items": row}
+    """Objects of all inputs, or of a single one its values; never one and the other."""
+    named = _list(_closed({tensor.name: tensors.row(tensor) for tensor in signature.inputs}), signature)
+    if len(signature.inputs) != 1:
+        return named
+    return {"anyOf": [_list(tensors.row(signature.inputs[0]), signature), named]}
+
+
+def _list(row: dict[str, Any], signature: ModelSignature) -> dict[str, Any]:
     sizes = {tensor.shape[0] for tensor in signature.inputs if tensor.shape}
     size = sizes.pop() if len(sizes) == 1 else None
-    return rows if size is None else {**rows, "minItems": size, "maxItems": size}
+    limits = {"minItems": 1} if size is None else {"minItems": size, "maxItems": size}
+    return {"type": "array", **limits, "items": row}
 
 
 def _columns(signature: ModelSignature) -> dict[str, Any]:

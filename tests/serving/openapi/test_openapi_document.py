@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
+import hypothesis
 import jsonschema_rs
 import numpy as np
 import pytest
 import schemathesis
+from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from serving.http import json_in, json_out
@@ -264,3 +266,30 @@ def test_a_hundred_models_take_no_second() -> None:
     body = build(ServerFacts(many, "0.1.0"))
     assert time.process_time() - began < 2
     assert len(body) < 5_000_000
+
+
+def whole(value: Any) -> Any:
+    """For JSON Schema 1.0 is an integer; for TensorFlow Serving it is not."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [whole(one) for one in value]
+    return {name: whole(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("path", ["/v1/models/houses:predict", "/v1/models/fixed:predict", "/v1/models/scalar:predict"])
+def test_whatever_the_schemas_allow_the_readers_take(path: str) -> None:
+    operation = schemathesis.openapi.from_dict(DOCUMENT)[path]["POST"]
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @hypothesis.given(operation.as_strategy())
+    def read(case: Any) -> None:
+        if case.media_type != "application/json":
+            return
+        version, value = version_of(path), whole(case.body)
+        name = value.get("signature_name", "serving_default")
+        inputs = json_in.decode(json_in.parse(json.dumps(value).encode()), name, version.signatures[name]).inputs
+        for tensor in version.signatures[name].inputs:
+            assert tensor.accepts(inputs[tensor.name].shape) or 0 in inputs[tensor.name].shape
+
+    read()
