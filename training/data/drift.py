@@ -1,7 +1,6 @@
 """How far a dataset lies from another: the population stability index of every column and of the target.
 
-PSI = Σ (q - p) · ln(q / p) over bins of equal share in the reference (of categories: over the categories), p the reference's shares and
-q the other's. By convention below 0.1 is no change and from 0.2 on a shift (Siddiqi, Credit Risk Scorecards, 2006). Of few rows chance
+It is that of skylift/artifacts/psi.py over bins of equal share in the reference (of categories: over the categories). Of few rows chance
 alone gives more: if nothing moved, PSI / (1/n + 1/m) follows a chi-square distribution with one degree of freedom less than bins
 (Yurdakul, Statistical Properties of Population Stability Index, 2018), so a column counts as moved only beyond what chance gives one
 time in a thousand.
@@ -17,6 +16,7 @@ import msgspec
 import numpy as np
 
 from skylift.artifacts import datasets
+from skylift.artifacts.psi import psi
 from skylift.errors import InputError
 from skylift.store import Store
 from training.contract import Array, Split
@@ -132,13 +132,7 @@ def _shift(column: str, measure: str, before: Array, now: Array) -> Shift:
 
     p, q = _counts(before, now)
     chance = chi2.ppf(1 - CHANCE, max(len(p) - 1, 1)) * (1 / p.sum() + 1 / q.sum())
-    return Shift(column, measure, round(_psi(p, q), 4), round(max(LIMIT, float(chance)), 4))
-
-
-def _psi(p: Array, q: Array) -> float:
-    """Half a row is added to every bin, so that an empty one is no infinite shift."""
-    ours, theirs = (p + 0.5) / (p + 0.5).sum(), (q + 0.5) / (q + 0.5).sum()
-    return float(((theirs - ours) * np.log(theirs / ours)).sum())
+    return Shift(column, measure, round(psi(p.tolist(), q.tolist()), 4), round(max(LIMIT, float(chance)), 4))
 
 
 def _counts(before: Array, now: Array) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
-from skylift.artifacts.records import ModelManifest, ModelRef, OtherSignature, PublishedModel, RunSpec, now
+from skylift.artifacts.records import ModelManifest, ModelRef, OtherSignature, Profile, PublishedModel, RunSpec, now
 from skylift.errors import InputError
 from skylift.store import ObjectExistsError, Store
 from training.cluster.description import Cluster, read_tf_config
@@ -22,6 +22,7 @@ from training.data.fitting import fitted, named
 from training.explain import signature
 from training.export.compare import ExportError
 from training.export.formats import DEFAULT, Exported, export_all, refuse_impossible
+from training.export.profile import make_profile
 from training.export.samples import write_samples
 from training.export.signature import signature_of, task_info
 from training.loop import backend, batches
@@ -263,7 +264,8 @@ class Work:
             write_samples(task, data.test, self.spec.seed, folder)
             more = self._signatures(tf, learner.model, task, data, folder) if self.spec.explain else {}
             self.tell("publishing")
-            manifest = self._manifest(exported, task, metrics, more)
+            profile = make_profile(task, data.train, outputs)
+            manifest = self._manifest(exported, task, metrics, more, profile)
             published = models.publish(self._keep, self.spec.model, folder, manifest)
         print(f"published model {published.name} version {published.version} ({published.digest[:12]})", flush=True)
         self.tell("writing the report")
@@ -323,7 +325,12 @@ class Work:
             return {}
 
     def _manifest(
-        self, exported: Exported, task: Task, metrics: dict[str, float], more: dict[str, OtherSignature]
+        self,
+        exported: Exported,
+        task: Task,
+        metrics: dict[str, float],
+        more: dict[str, OtherSignature],
+        profile: Profile,
     ) -> ModelManifest:
         return ModelManifest(
             name=self.spec.model,
@@ -340,6 +347,7 @@ class Work:
             formats=exported.formats,
             files=[],
             skylift=version("skylift"),
+            profile=profile,
         )
 
 

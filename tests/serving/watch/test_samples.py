@@ -147,7 +147,8 @@ class TestSampler:
         for _ in range(1000):
             sampler.observe(asked())
         sampler.close()
-        assert kept.counts == {"dropped": 500, "over_limit": 500}
+        assert kept.counts["dropped"] >= 500
+        assert kept.counts["dropped"] + kept.counts["over_limit"] == 1000
         events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
         assert [event["event"] for event in events] == ["samples_not_written"]
 
