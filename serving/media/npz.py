@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from serving.backends.base import Array
 from serving.media import npy
 from serving.media.errors import MediaError
 from serving.media.facts import VersionFacts, all_said
+
+if TYPE_CHECKING:
+    import zipfile  # at run time by the first archive: it brings lzma and bz2 along
 
 NPZ = b"application/x-npz"
 
@@ -25,6 +28,8 @@ def decode(body: bytes, facts: VersionFacts) -> dict[str, Array]:
     Raises:
         MediaError: no such archive, arrays that are missing or too many, more than the limit once decompressed, or as `npy.read`.
     """
+    import zipfile
+
     _check_end(body)
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -61,6 +66,8 @@ def _arrays(archive: zipfile.ZipFile, facts: VersionFacts) -> dict[str, Array]:
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+    import zipfile
+
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise MediaError(f"{entry.filename} is compressed in a way that is not read: store or deflate it")
     content = io.BytesIO()
@@ -78,6 +85,8 @@ def pack(outputs: Mapping[str, Array]) -> bytes:
     Raises:
         MediaError: as `npy.pack`.
     """
+    import zipfile
+
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, value in outputs.items():
