@@ -59,5 +59,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     ssl_config: str = ""
     """TensorFlow Serving's `ssl_config_file`, in place of these."""
     watch: WatchOptions = WatchOptions()
+    run_folder: str = ""
+    """A folder that nobody else may enter, for the workers' own sockets."""
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""

@@ -24,6 +24,7 @@ from serving.calls import Call
 from serving.counts import Counts
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
+from serving.http.relay import Relay
 from serving.http.routes import Routes
 from serving.interface import Code, StatusError
 from serving.models import Models
@@ -34,6 +35,7 @@ from serving.watch.watcher import Watcher
 from skylift.errors import MachineError, SkyliftError
 
 if TYPE_CHECKING:
+    from serving.grpc.front import Front
     from serving.guard.guard import Guard
     from serving.guard.tls import Tls
 
@@ -56,6 +58,8 @@ class Worker:
         routes = Routes(self._models, options, loop, self._guard)
         self._listener = Listener(options.limits, routes.handle, loop, self._answered, self._tls)
         self._grpc: Any = None
+        self._front: Front | None = None
+        self._starting_grpc = asyncio.Lock()
         self._counts = Counts()
         self._watcher = Watcher(options.watch, gauges=self._gauges)
         routes.desk.watcher = self._watcher
@@ -111,17 +115,33 @@ class Worker:
 
     async def _accept(self) -> None:
         self._listener.accept_from(self._listening)
-        if self._options.grpc_address and self._grpc is None:
+        if self._tls is None and self._listener.relay is None:
+            self._listener.relay = Relay(self._grpc_path(), asyncio.get_running_loop(), self._start_grpc)
+        if self._options.grpc_address:
+            await self._start_grpc()
+
+    def _grpc_path(self) -> str:
+        return f"{self._options.run_folder}/{os.getpid()}.sock"
+
+    async def _start_grpc(self) -> None:
+        """Where gRPC has no port of its own, with the first client that speaks it: the library takes 15 MB."""
+        async with self._starting_grpc:
+            if self._grpc is not None:
+                return
             from serving.grpc.front import Front
             from serving.grpc.server import make_server
 
-            front = Front(self._guard, self, self._options.request_seconds)
-            self._grpc = make_server(self._models, front, max_message_bytes=self._options.limits.body_bytes)
-            if self._tls is not None:
-                self._grpc.add_secure_port(self._options.grpc_address, self._tls.grpc_credentials())
-            else:
-                self._grpc.add_insecure_port(self._options.grpc_address)
-            await self._grpc.start()
+            self._front = Front(self._guard, self, self._options.request_seconds)
+            server = make_server(self._models, self._front, max_message_bytes=self._options.limits.body_bytes)
+            address = self._options.grpc_address
+            if address and self._tls is not None:
+                server.add_secure_port(address, self._tls.grpc_credentials())
+            elif address:
+                server.add_insecure_port(address)
+            if self._tls is None:
+                server.add_insecure_port(f"unix:{self._grpc_path()}")
+            await server.start()
+            self._grpc = server
 
     async def _load(self, order: control.Load) -> None:
         began = time.monotonic()
@@ -161,6 +181,8 @@ class Worker:
             log.event("cut_off", after_seconds=seconds, pid=os.getpid())
         if grpc is not None:
             await grpc
+        if self._listener.relay is not None:
+            self._listener.relay.close()
         self._tell_traffic()
         await asyncio.to_thread(self._watcher.close)
         with contextlib.suppress(OSError):
@@ -198,7 +220,7 @@ class Worker:
                 for one in self._models.all_versions()
             ],
             connections=self._listener.connections,
-            in_flight=self._listener.in_flight,
+            in_flight=self._listener.in_flight + (self._front.in_flight if self._front is not None else 0),
             is_ready=self._models.is_ready,
         )
 

@@ -57,6 +57,8 @@ class Front:
         self._guard = guard
         self._watching = watching
         self._seconds = seconds
+        self.in_flight = 0
+        """Predictions that are being made."""
 
     async def pass_through(
         self, kind: Kind, message: Message, context: Context, answer: Answer, arrived: float, size: int
@@ -78,6 +80,7 @@ class Front:
             call.client = _address(context.peer())
             call.traceparent = metadata.get(b"traceparent", b"").decode("latin-1")
         token = current.set(call)
+        self.in_flight += 1
         try:
             call.principal = await self._admit(kind, message, metadata, context)
             raw = (await answer(message, self._deadline(context, arrived))).SerializeToString()
@@ -91,6 +94,7 @@ class Front:
             raise
         finally:
             current.reset(token)
+            self.in_flight -= 1
             call.answered = time.monotonic()
             if self._watching is not None:
                 self._watching.done(call)

@@ -66,7 +66,9 @@ class Desk:
             StatusError: there is none.
         """
         found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers))
-        if exchange.call is not None:  # known before the body is read: a request that is refused for its body counts too
+        if (
+            exchange.call is not None
+        ):  # known before the body is read: a request that is refused for its body counts too
             exchange.call.served_by(found)
         return found
 

@@ -15,6 +15,7 @@ from serving.options import Limits
 
 if TYPE_CHECKING:
     from serving.guard.tls import Tls
+    from serving.http.relay import Relay
 
 SWEEP_SECONDS = 0.5
 
@@ -45,6 +46,8 @@ class Listener:
         self.date_line = b""
         self._loop = loop
         self._tls = tls
+        self.relay: Relay | None = None
+        """Takes connections that speak HTTP/2."""
         self._socket: socket.socket | None = None
         self._is_accepting = False
         self._connections: set[Connection] = set()

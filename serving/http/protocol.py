@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from serving.http.messages import Exchange, Request, Response, error, head
+from serving.http.relay import begins_http2
 
 if TYPE_CHECKING:
     from serving.http.listener import Listener
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         "_is_continue_due",
         "_is_draining",
         "_is_ending",
+        "_is_new",
         "_is_write_paused",
         "_listener",
         "_parser",
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         self.deadline: float | None = None
         self._is_draining = False
         self._is_ending = False
+        self._is_new = True
         self._is_write_paused = False
         self._in_message = False
         self._unsent = 0
@@ -171,10 +174,23 @@ class Connection(asyncio.Protocol):
         if self._upgrade_left:
             self._rest_of_upgrade(data)
             return
+        if self._is_new:
+            self._is_new = False
+            if self._listener.relay is not None and begins_http2(data):
+                self._leave(data)
+                return
         if not self._in_body:
             self._count_header(len(data))
         self._feed(data)
         self._check_header_size()
+
+    def _leave(self, data: bytes) -> None:
+        """It speaks HTTP/2: others look after it from now on."""
+        assert self._listener.relay is not None
+        self._is_ending = True
+        self.deadline = None
+        self._listener.closed(self)
+        self._listener.relay.take(self._transport, data)
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -120,11 +121,12 @@ class Supervisor:
         self._started = now()
         self._is_draining = False
         keep_url, self.endpoint = endpoint_of(options.endpoint_url) if options.endpoint_url else ("", "")
+        self._run_folder = tempfile.TemporaryDirectory(prefix="skylift-", ignore_cleanup_errors=True)
         book = Book()
         self._pool = Pool(
             options.workers,
             listening,
-            _worker_options(options, self.endpoint, grpc_address),
+            _worker_options(options, self.endpoint, grpc_address, self._run_folder.name),
             self._changed,
             asked=lambda ask: self._answers.answer(ask),
             snapshot=book.write,
@@ -184,6 +186,7 @@ class Supervisor:
         if self._reporter is not None and reporting is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reporter.end(reporting), REPORT_REMOVAL_SECONDS)
+        self._run_folder.cleanup()
         log.event("ended")
 
     def _changed(self) -> None:
@@ -244,7 +247,7 @@ def _library(options: Options, pool: Pool, changed: Callable[[], None]) -> Libra
     )
 
 
-def _worker_options(options: Options, endpoint: str, grpc_address: str) -> WorkerOptions:
+def _worker_options(options: Options, endpoint: str, grpc_address: str, run_folder: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
@@ -258,6 +261,7 @@ def _worker_options(options: Options, endpoint: str, grpc_address: str) -> Worke
         tls_client_optional=options.tls_client_optional,
         watch=WatchOptions(access_log=options.access_log),
         request_seconds=options.request_seconds,
+        run_folder=run_folder,
         grpc_address=grpc_address,
         limits=Limits(body_bytes=options.max_body_mib * 1024 * 1024),
     )
