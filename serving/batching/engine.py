@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from serving.backends.base import Backend, RunError
+from serving.backends.base import Backend
 from serving.batching import joining
 from serving.batching.admission import Admission
 from serving.batching.computing import Computer
@@ -68,7 +68,7 @@ class Engine:
         self._computer = Computer(backend, options, self.counts, clock)
         self._burst, self._queue_seconds = options.burst_requests, options.queue_seconds
         self._running: Sequence[Job] = ()
-        self._idle_since = 0.0
+        self._ended = 0.0
         self._is_closing = self._is_ended = False
         self._due = NEVER
         self._timer: Any = None
@@ -283,23 +283,24 @@ class Engine:
         if not batch:
             return False
         outcomes = self._computer.compute(batch, limit, started)
-        with self._lock:
-            self._running = ()
-            self._admission.running_rows = 0
-            self._learn(batch, outcomes, limit)
+        self._running = ()
+        self._admission.running_rows = 0
         self._post(batch, outcomes)
+        self._learn(batch, outcomes, limit)  # while the loop wakes up
         return True
 
     def _take(self) -> tuple[list[Job], int, float]:
         gone: list[Job] = []
         batch: list[Job] = []
+        pending, admission, options = self._pending, self._admission, self.options
         with self._lock:
             now = self._clock()
-            limit = self._tuner.next_rows(self._pending.rows) if self.options.tune else self.options.max_batch_rows
-            while not batch and (oldest := self._pending.oldest()) is not None:
-                limit = self._fit_bytes(limit, oldest)
-                taken = self._pending.take(limit, self._computer.can_share)
-                oldest_kept = now - self._queue_seconds
+            limit = self._tuner.next_rows(pending.rows) if options.tune else options.max_batch_rows
+            oldest_kept = now - self._queue_seconds
+            while not batch and (oldest := pending.oldest()) is not None:
+                if oldest.size * limit > options.batch_bytes * oldest.rows:
+                    limit = max(1, options.batch_bytes * oldest.rows // oldest.size)
+                taken = pending.take(limit, self._computer.can_share)
                 batch = [
                     job for job in taken if (job.deadline is None or job.deadline > now) and job.submitted > oldest_kept
                 ]
@@ -307,31 +308,29 @@ class Engine:
                     kept = set(batch)
                     gone += [job for job in taken if job not in kept]
             self._running = batch
-            self._admission.limit = self.batch_rows
-            self._admission.running_rows = sum([job.rows for job in batch])
-            self._admission.running_since = now
+            admission.limit = self.batch_rows
+            admission.running_rows = sum([job.rows for job in batch])
+            admission.running_since = now
         if gone:
             self._post(gone, [self._why_over(job, now) for job in gone])
         return batch, limit, now
 
-    def _fit_bytes(self, limit: int, job: Job) -> int:
-        if job.size * limit <= self.options.batch_bytes * job.rows:
-            return limit
-        return max(1, self.options.batch_bytes * job.rows // job.size)
-
     def _learn(self, batch: list[Job], outcomes: list[Outcome], limit: int) -> None:
-        now, before = self._clock(), self._idle_since
-        self._idle_since = now
-        if any(isinstance(outcome, RunError) for outcome in outcomes):
-            return  # a refusal costs less, and neighbours that were computed alone more
+        now, before, options, first = self._clock(), self._ended, self.options, batch[0]
+        self._ended = now
+        for outcome in outcomes:
+            if not isinstance(outcome, dict):
+                return  # a refusal costs less, and neighbours that were computed alone more
         # From the end of the batch before where there was work since then: all that a turn costs counts, not the model alone.
-        is_busy = batch[0].submitted <= before and not self.options.max_delay_seconds
-        seconds = now - (before if is_busy else batch[0].started)
-        rows = batch[0].batch_rows
-        size = min(rows, limit)
-        self._cost.learn(size, seconds * size / rows)
-        if self.options.tune:
-            self._tuner.learn(joining.allowed(size, self.options.allowed_rows), seconds * size / rows)
+        is_busy = first.submitted <= before and not options.max_delay_seconds
+        seconds = now - (before if is_busy else first.started)
+        rows = first.batch_rows
+        if rows > limit:
+            rows, seconds = limit, seconds * limit / rows
+        with self._lock:
+            self._cost.learn(rows, seconds)
+        if options.tune:
+            self._tuner.learn(joining.allowed(rows, options.allowed_rows) if options.allowed_rows else rows, seconds)
 
     def _post(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending and nobody listens

@@ -57,7 +57,7 @@ class Pending:
         self._jobs.popleft()
         self._leave(first)
         batch = [first]
-        if first.key is not None and first.rows < limit and can_share(first):
+        if self.count and first.rows < limit and can_share(first):
             self._fill(batch, limit - first.rows)
         return batch
 
