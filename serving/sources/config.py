@@ -106,17 +106,20 @@ def _add(config: Reader, models: list[ModelConfig], logging: dict[str, Logging],
 
 def _model(config: Reader) -> ModelConfig:
     name, base_path = config.text("name"), config.text("base_path")
-    if not name:
-        config.mistakes.add(config.line_of("name"), "a model has no name")
-    elif not _NAME.fullmatch(name):
-        config.mistakes.add(
-            config.line_of("name"), f"model name {name!r} has a character that no request can send: / or :"
-        )
+    if fault := name_fault(name):
+        config.mistakes.add(config.line_of("name"), fault)
     fault = path_fault(base_path)
     if fault:
         config.mistakes.add(config.line_of("base_path"), f"base_path of model {name!r} {fault}")
     latest, specific = _policy(config.block("model_version_policy"), config.mistakes)
     return ModelConfig(name, base_path, _platform(config), latest, specific, _labels(config))
+
+
+def name_fault(name: str) -> str:
+    """What is wrong with a model's name, or nothing."""
+    if not name:
+        return "a model has no name"
+    return "" if _NAME.fullmatch(name) else f"model name {name!r} has a character that no request can send: / or :"
 
 
 def path_fault(base_path: str) -> str:

@@ -7,6 +7,7 @@ file_system_storage_path_source.cc) but for two: a version counts when all of it
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ def choose(config: ModelConfig, versions: Iterable[int]) -> Iterator[int]:
 
 
 class Source:
-    """Looks for the versions of one model. Not for two threads at once.
+    """Looks for the versions of one model. `look` and `keep` may be called by different threads.
 
     Args:
         cache: where versions of object stores are brought to.
@@ -86,6 +87,9 @@ class Source:
         self._failures: dict[str, tuple[int, float, str]] = {}
         """By folder: attempts to fetch that failed, the time of the next one, why."""
         self._before: Mapping[int, Path] = {}
+        self._looking = threading.Lock()
+        self._to_keep: set[Path] | None = None
+        """What `keep` named while somebody looked."""
 
     def look(self) -> Found:
         """Look once, and bring what is to be served and not here. Blocks; with an object store for as long as the download takes.
@@ -93,7 +97,35 @@ class Source:
         Raises:
             SkyliftError: the base path is not there or cannot be reached. What was found before stays what is wanted.
         """
-        base = self._opened()
+        with self._looking:
+            found = self._look(self._opened())
+            self._taken = {name: folder for name, folder in self._taken.items() if folder in set(found.wanted.values())}
+            if self._to_keep is not None:
+                self._keep(self._to_keep)
+        return found
+
+    def keep(self, folders: Iterable[Path]) -> None:
+        """Of what was fetched only these are still read, see `Reconciler.folders`, and what the last look found."""
+        wanted = self._to_keep = set(folders)
+        # Who is looking may just have fetched what nobody knows of yet; then it is done when the look ends.
+        if self._looking.acquire(blocking=False):
+            try:
+                self._keep(wanted)
+            finally:
+                self._looking.release()
+
+    def close(self) -> None:
+        """The model is no longer served: let go what was fetched for it."""
+        with self._looking:
+            self._before, self._taken = {}, {}
+            self._keep(set())
+
+    def _keep(self, folders: set[Path]) -> None:
+        self._to_keep = None
+        if self._base is not None:
+            self._base.keep(folders | set(self._before.values()), self.config.name)
+
+    def _look(self, base: Base) -> Found:
         names = base.folders()
         self._forget(names)
         by_version, notes = _index(names)
@@ -117,16 +149,6 @@ class Source:
             return Found(self._before, waiting, tuple(notes))
         self._before = wanted
         return Found(wanted, waiting, tuple(notes))
-
-    def keep(self, folders: Iterable[Path]) -> None:
-        """Of what was fetched, only these are still read: see `Reconciler.folders`."""
-        if self._base is not None:
-            self._base.keep({*folders, *self._before.values()}, self.config.name)
-
-    def close(self) -> None:
-        """The model is no longer served: let go what was fetched for it."""
-        self._before = {}
-        self.keep(())
 
     def _opened(self) -> Base:
         if self._base is None:

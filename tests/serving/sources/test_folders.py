@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -282,3 +283,38 @@ def test_files_are_not_listed_again_once_a_version_is_taken(bucket: BucketPlace)
     bucket.s3.requests.clear()
     source.look()
     assert len(bucket.s3.requests) == 1
+
+
+def test_of_a_bucket_only_what_is_served_stays_here(bucket: BucketPlace) -> None:
+    put(bucket, "1")
+    source = bucket.source()
+    first = source.look().wanted[1]
+    put(bucket, "2")
+    second = source.look().wanted[2]
+    source.keep([first, second])
+    assert first.exists()
+    source.keep([second])
+    assert (first.exists(), second.exists()) == (False, True)
+    source.keep([])
+    assert second.exists()  # the last look found it: whoever loads may not have begun
+    source.close()
+    assert not second.exists()
+
+
+def test_what_is_fetched_while_others_are_removed_stays(bucket: BucketPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(bucket, "1")
+    source = bucket.source(latest=2)
+    first = source.look().wanted[1]
+    put(bucket, "2")
+    put(bucket, "3")
+    real = Versions.fetch
+
+    def fetch(*arguments: Any) -> Path:
+        source.keep([first])  # as another thread does between two downloads
+        return real(*arguments)
+
+    monkeypatch.setattr(Versions, "fetch", fetch)
+    assert served(source.look()) == [2, 3]
+    assert first.exists()
+    source.keep([])
+    assert not first.exists()

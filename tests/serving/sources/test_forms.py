@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.interface import CLASSIFY, PREDICT, REGRESS
+from serving.options import BackendChoice
 from serving.signature import ModelSignature, Tensor
 from serving.sources import bundle, onnx_file, saved_model
-from serving.sources.forms import find_form
+from serving.sources.forms import backend_for
 from serving.sources.signatures import describe_saved_model
 from serving.sources.whole import damaged, missing
 from serving.sources.wire import CutError, fields, mapped
@@ -38,56 +39,31 @@ def lacks(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("names", "options", "kind", "path"),
+    ("names", "choice", "platform", "prefers", "backend"),
     [
-        (["saved_model.pb", "model.onnx"], {}, "tensorflow", ""),
-        (["saved_model.pb", "model.onnx"], {"choice": "onnx"}, "onnx", "model.onnx"),
-        (["saved_model.pb", "model.onnx"], {"platform": "onnx"}, "onnx", "model.onnx"),
-        (["saved_model.pb", "model.tflite"], {"platform": "tensorflow"}, "tensorflow", ""),
-        (
-            ["saved_model.pb", "model.tflite"],
-            {"platform": "tensorflow", "prefer_tflite": True},
-            "tflite",
-            "model.tflite",
-        ),
-        (["saved_model.pb"], {"prefer_tflite": True}, "tensorflow", ""),
-        (["saved_model.cpb"], {}, "tensorflow", ""),
-        (["mine.onnx"], {}, "onnx", "mine.onnx"),
-        (["a.onnx", "model.onnx"], {}, "onnx", "model.onnx"),
-        (["mine.tflite", "labels.txt"], {}, "tflite", "mine.tflite"),
+        ([], "auto", "", False, "auto"),
+        ([], "onnx", "", False, "onnx"),
+        ([], "auto", "onnx", False, "onnx"),
+        ([], "tensorflow", "tensorflow", False, "tensorflow"),
+        (["model.tflite"], "auto", "tensorflow", False, "tensorflow"),
+        (["model.tflite"], "auto", "tensorflow", True, "tflite"),
+        (["model.tflite"], "auto", "", True, "tflite"),
+        (["model.tflite"], "onnx", "", True, "onnx"),
+        ([], "auto", "tensorflow", True, "tensorflow"),
+        ([], "auto", "", True, "auto"),
+        (["manifest.json"], "auto", "tensorflow", True, "auto"),
     ],
 )
-def test_the_files_say_what_serves_a_version(
-    tmp_path: Path, names: list[str], options: dict[str, object], kind: str, path: str
+def test_the_configuration_says_what_serves_a_version(
+    tmp_path: Path, names: list[str], choice: BackendChoice, platform: str, prefers: bool, backend: str
 ) -> None:
     fill(tmp_path, dict.fromkeys(names, b""))
-    form = find_form(tmp_path, **options)  # type: ignore[arg-type]
-    assert (form.kind, form.path, form.manifest) == (kind, tmp_path / path, None)
+    assert backend_for(tmp_path, choice, platform, prefer_tflite=prefers) == backend
 
 
-def test_a_manifest_of_ours_says_it(tmp_path: Path) -> None:
-    form = find_form(fill(tmp_path, {"saved_model.pb": b"", **published()}))
-    assert (form.kind, form.path) == ("onnx", tmp_path / "model.onnx")
-    assert form.manifest is not None
-    assert form.manifest.name == "m"
-
-
-@pytest.mark.parametrize(
-    ("names", "options", "message"),
-    [
-        ([], {}, "holds no model; it has nothing"),
-        (["a.onnx", "b.onnx"], {}, "holds no model; it has a.onnx, b.onnx"),
-        (["saved_model.pb"], {"choice": "onnx"}, "holds no model that onnx serves; it has saved_model.pb"),
-        (["model.onnx"], {"platform": "tensorflow"}, "holds no model that tensorflow serves; it has model.onnx"),
-    ],
-)
-def test_a_folder_without_such_a_model_is_refused(
-    tmp_path: Path, names: list[str], options: dict[str, object], message: str
-) -> None:
-    fill(tmp_path, dict.fromkeys(names, b""))
-    with pytest.raises(DeployError) as raised:
-        find_form(tmp_path, **options)  # type: ignore[arg-type]
-    assert raised.value.message == f"{tmp_path} {message}"
+def test_a_platform_that_the_server_may_not_use_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match="its platform is 'tensorflow', and the server was told to use 'onnx'"):
+        backend_for(tmp_path, "onnx", "tensorflow")
 
 
 def test_signatures_are_read_as_tensorflow_wrote_them(saved_models: Path) -> None:
