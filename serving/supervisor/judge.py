@@ -1,15 +1,18 @@
 """Whether a canary does worse than the version beside it, and not by chance.
 
 Shares are compared by Fisher's exact test (R. A. Fisher, Statistical Methods for Research Workers, 1934; the tail of the hypergeometric
-distribution). Latencies are compared by quantiles with confidence bounds that assume no distribution: the k-th smallest of n values is
-above the quantile q with the probability that fewer than k of n fall below it, which is binomial (W. J. Conover, Practical Nonparametric
+distribution), which says whether they differ at all, and by the normal test of a difference of proportions beyond a margin (J. L. Fleiss
+and others, Statistical Methods for Rates and Proportions, 3rd edition), which says whether they differ by more than is allowed.
+
+Latencies are compared by quantiles with confidence bounds that assume no distribution: the k-th smallest of n values is above the
+quantile q with the probability that fewer than k of n fall below it, which is binomial (W. J. Conover, Practical Nonparametric
 Statistics, 3rd edition, section 3.2). Where there are too few values for a bound, nothing is said.
 """
 
 from __future__ import annotations
 
 from itertools import accumulate
-from math import exp, inf, lgamma, log, sqrt
+from math import erfc, exp, inf, lgamma, log, sqrt
 
 from serving.traffic import BOUNDS_MS, Traffic
 from skylift.artifacts.comparing import CanaryLimits
@@ -37,7 +40,11 @@ def _share(what: str, before: int, now: int, stable: Traffic, canary: Traffic, m
     if not canary.count or not stable.count:
         return ""
     theirs, ours = before / stable.count, now / canary.count
-    if ours - theirs <= margin or fisher(now, canary.count, before, stable.count) > chance:
+    beyond = ours - theirs - margin
+    error = sqrt(ours * (1 - ours) / canary.count + theirs * (1 - theirs) / stable.count)
+    if beyond <= 0 or (error and erfc(beyond / error / sqrt(2)) / 2 > chance):
+        return ""
+    if fisher(now, canary.count, before, stable.count) > chance:
         return ""
     return (
         f"{ours:.1%} of the canary's {what}, {theirs:.1%} of the stable version's "

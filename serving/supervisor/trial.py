@@ -18,24 +18,24 @@ _RECENT = 10
 class _Span:
     """What both have answered since a moment."""
 
-    def __init__(self, least: int) -> None:
+    def __init__(self) -> None:
         self.stable = Traffic()
         self.canary = Traffic()
-        self.looks_at = least
+        self.looks_at = 0
 
 
 class Trial:
     """What both have answered since the canary began, and in the newest span of it.
 
     Who looks again and again will see by chance what looks bad. So looks are taken only when a quarter more requests are there, and the
-    k-th may be wrong with the k-th part of 1/(1*2) + 1/(2*3) + 1/(3*4) + … = 1 of the whole chance: however many there are, that is
-    never exceeded (the union bound).
+    k-th may be wrong with the k-th part of 1/(1*2) + 1/(2*3) + 1/(3*4) + … = 1 of the chance, of which the whole and the newest span
+    have a half each: however many looks there are, it is never exceeded (the union bound).
     """
 
     def __init__(self) -> None:
-        self._whole = _Span(0)
+        self._whole = _Span()
         self._recent: _Span | None = None
-        self._looks = 0
+        self._looks = {"whole": 0, "recent": 0}
 
     @property
     def figures(self) -> Comparison:
@@ -53,21 +53,21 @@ class Trial:
 
     def judge(self, limits: CanaryLimits) -> str:
         """Why the canary has to go, or an empty text. To be asked every second or so."""
-        why = self._look(self._whole, limits)
+        why = self._look("whole", self._whole, limits)
         if not why and self._recent is not None:
-            why = self._look(self._recent, limits)
+            why = self._look("recent", self._recent, limits)
         span = self._recent or self._whole
         if span.canary.count >= _RECENT * max(limits.requests, 1):
-            self._recent = _Span(limits.requests)
+            self._recent = _Span()
         return why
 
-    def _look(self, span: _Span, limits: CanaryLimits) -> str:
+    def _look(self, kind: str, span: _Span, limits: CanaryLimits) -> str:
         count = span.canary.count
         if count < max(span.looks_at, limits.requests, 1):
             return ""
         span.looks_at = ceil(count * _GROWTH)
-        self._looks += 1
-        return worse(span.stable, span.canary, limits, limits.chance / (self._looks * (self._looks + 1)))
+        looks = self._looks[kind] = self._looks[kind] + 1
+        return worse(span.stable, span.canary, limits, limits.chance / 2 / (looks * (looks + 1)))
 
 
 def _figures(traffic: Traffic) -> SideFigures:

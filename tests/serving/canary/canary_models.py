@@ -26,7 +26,7 @@ def breaks_above(limit: float) -> bytes:
         ],
         [value("x", FLOAT, ["rows", 3])],
         [value("y", FLOAT, ["rows", 3])],
-        [constant("limit", np.float32(limit)), constant("table", np.float32([2.0]))],
+        [constant("limit", np.float32(limit)), constant("table", np.array([2.0], np.float32))],
     )
 
 
