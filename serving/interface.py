@@ -131,6 +131,9 @@ class ModelConfig:
     """Serve so many of the newest versions; None where `specific` or all."""
     specific: tuple[int, ...] = ()
     labels: Mapping[str, int] = field(default_factory=dict)
+    is_mounted: bool = False
+    """Whether a service had put all of it there before it named it: then the base path may itself be the only version, and its files
+    are not waited for."""
 
 
 @dataclass(frozen=True)

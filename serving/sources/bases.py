@@ -35,7 +35,7 @@ class Base(Protocol):
         ...
 
     def listing(self, name: str) -> Listing:
-        """All files of one of its folders.
+        """All files of one of its folders; of a bucket's prefix itself where the name is empty.
 
         Raises:
             SkyliftError: it cannot be reached.
@@ -155,7 +155,7 @@ class StoreBase:
     def listing(self, name: str) -> Listing:
         objects = {}
         for found in self._store.list(name):
-            _, separator, path = found.key.partition(f"{name}/")
+            _, separator, path = found.key.partition(f"{name}/") if name else ("", "/", found.key)
             if separator and path and not path.endswith("/"):  # else an empty object that stands for a folder
                 objects[path] = found
         state = tuple((path, one.size, one.token) for path, one in sorted(objects.items()))

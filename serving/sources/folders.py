@@ -17,6 +17,7 @@ from serving.interface import ModelConfig
 from serving.sources.bases import Base, open_base
 from serving.sources.fetch import NotWholeError, Versions
 from serving.sources.listing import Listing
+from serving.sources.loose import open_loose
 from serving.sources.settling import Settling
 from skylift.artifacts.layout import MANIFEST
 from skylift.errors import SkyliftError
@@ -152,7 +153,8 @@ class Source:
 
     def _opened(self) -> Base:
         if self._base is None:
-            self._base = open_base(self.config.base_path, self._cache)
+            opened = open_loose if self.config.is_mounted else open_base
+            self._base = opened(self.config.base_path, self._cache)
             is_local = self._base.is_local
             seconds = self._settle_seconds
             if seconds is None:
@@ -195,7 +197,7 @@ class Source:
 
     def _is_at_rest(self, name: str, listing: Listing) -> bool:
         assert self._settling is not None
-        if MANIFEST in listing.sizes:  # its digests decide
+        if MANIFEST in listing.sizes or self.config.is_mounted:  # its digests decide, or it was whole before it was named
             return True
         return self._settling.is_at_rest(name, listing.state, listing.changed, self._now(), self._wall())
 
