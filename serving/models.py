@@ -48,8 +48,10 @@ class Loaded:
         *,
         measured: Mapping[int, float] | None = None,
         gate: Gate | None = None,
+        samples: Sequence[Any] = (),
     ) -> None:
         self.manifest = manifest
+        self.samples = samples
         self.digest = digest
         self.backend = backend
         self.signatures: Mapping[str, ModelSignature] = backend.signatures
@@ -61,6 +63,7 @@ class Loaded:
                 by_part[id(part)] = Batcher(part, options, loop=loop, measured=known, gate=gate)
             self._batchers[signature] = by_part[id(part)]
         self.batchers: Sequence[Batcher] = list(by_part.values())
+        self.warm_seconds = 0.0
         self._makers: dict[str, JobMaker] = {}
         self._codecs: dict[tuple[str, str], Any] = {}
 
@@ -235,11 +238,12 @@ class Models:
         self.serial += 1
         self._tell_changed()
 
-    def unload_version(self, key: int) -> None:
-        """Free a version that does not answer, after its last request."""
+    def unload_version(self, key: int) -> Version | None:
+        """Free a version that does not answer, after its last request; which it was."""
         version = self._by_key.pop(key, None)
         if version is not None and not any(one.loaded is version.loaded for one in self._by_key.values()):
             version.loaded.close()
+        return version
 
     def tell(self, *, is_ready: bool, notes: list[VersionNote]) -> None:
         self.notes = notes
@@ -339,6 +343,11 @@ class Models:
         routed = self._routes.get(name)
         return routed.versions if routed is not None else {}
 
+    def default(self, name: str) -> Version | None:
+        """The one that answers where no version is named."""
+        routed = self._routes.get(name)
+        return routed.default if routed is not None else None
+
     def labels(self, name: str) -> Mapping[str, int]:
         routed = self._routes.get(name)
         return routed.labels if routed is not None else {}
@@ -396,7 +405,16 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        manifest, backend, costs = await asyncio.to_thread(read, Path(order.folder), self._options)
-        return Loaded(
-            manifest, order.digest, backend, self._options.batching, self._loop, measured=costs, gate=self._gate
+        found = await asyncio.to_thread(read, Path(order.folder), self._options)
+        loaded = Loaded(
+            found.manifest,
+            order.digest,
+            found.backend,
+            self._options.batching,
+            self._loop,
+            measured=found.costs,
+            gate=self._gate,
+            samples=found.samples,
         )
+        loaded.warm_seconds = found.warm_seconds
+        return loaded

@@ -42,6 +42,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     threads: int
     backend: BackendChoice = "auto"
+    gpu_index: int = 0
+    gpu_memory_mib: int = 0
+    """Of the GPU that may be taken; 0 for what is needed, as it is needed. Untried on hardware."""
+    tags: tuple[str, ...] = ("serve",)
+    """Of the graph of a SavedModel without a manifest of ours."""
+    warms_up: bool = True
+    """Whether requests that were recorded with a model are made before anybody else's."""
+    warm_iterations: int = 1
     batching: BatchOptions = BatchOptions()
     limits: Limits = Limits()
     request_seconds: float = 0.0

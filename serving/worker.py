@@ -102,7 +102,9 @@ class Worker:
                 for task, key in list(self._loading.items()):
                     if key == order.key:
                         task.cancel()
-                self._models.unload_version(order.key)
+                gone = self._models.unload_version(order.key)
+                if gone is not None and self._models.version(gone.name, gone.version) is None:
+                    self._watcher.unloaded(gone.name, gone.version)
             case control.Tell():
                 self._models.tell(is_ready=order.is_ready, notes=order.notes)
             case control.Tally():
@@ -145,18 +147,19 @@ class Worker:
 
     async def _load(self, order: control.Load) -> None:
         began = time.monotonic()
+        name, number, folder = order.name, order.version, order.folder
         try:
             version = await self._models.load_version(order)
         except Exception as error:
-            seconds = time.monotonic() - began
-            self._watcher.meter.loaded(
-                order.name, order.version, order.folder, seconds, is_loaded=False, at=time.time()
-            )
+            self._watcher.loaded(name, number, folder, time.monotonic() - began, is_loaded=False)
             control.send(self._writer, _failure(order.key, error))
             return
+        loaded = version.loaded
         seconds = time.monotonic() - began
-        self._watcher.meter.loaded(order.name, order.version, order.folder, seconds, is_loaded=True, at=time.time())
-        control.send(self._writer, control.Loaded(order.key, version.loaded.backend.name, round(seconds, 6)))
+        profile = loaded.manifest.profile if loaded.manifest is not None else None
+        self._watcher.loaded(name, number, folder, seconds - loaded.warm_seconds, profile=profile)
+        self._watcher.warmed(name, number, folder, loaded.warm_seconds)
+        control.send(self._writer, control.Loaded(order.key, loaded.backend.name, round(seconds, 6)))
 
     async def _ask(self, what: str, body: Any) -> str:
         """Have the supervisor do what one worker cannot.

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from skylift.artifacts.access import Verb
 
-OPEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping"})
+OPEN = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping"})
 """Answered to everybody: whoever looks after a replica has no key."""
 
 _MODEL = re.compile(r"/v[12]/models/(?P<name>[^/:]+)(?P<rest>.*)", re.IGNORECASE | re.ASCII | re.DOTALL)

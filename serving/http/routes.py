@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from serving.http.about import OPENAPI, About
 from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
@@ -44,6 +45,7 @@ class Routes:
         self._guard = guard
         self._body_bytes = options.limits.body_bytes
         self.desk = Desk(models, loop, options.request_seconds)
+        self._describing = About(models, is_guarded=guard is not None)
         self._rest = Rest(models, self.desk)
         self._v2 = OpenInference(models, self.desk)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,12 +155,24 @@ class Routes:
             self._v2.handle(exchange, path)
         elif start.lower() == "/v1/":
             self._rest.handle(exchange, path)
+        elif path == OPENAPI or (path == "/" and exchange.request.method in (b"GET", b"HEAD")):
+            self._about(exchange, path)
         elif path in METRICS:
             self._metrics(exchange, path)
         elif path in _HEALTH:
             exchange.respond(self._health(exchange.request.method, path))
         else:
             exchange.respond(error(404, f"there is nothing at {path}"))
+
+    def _about(self, exchange: Exchange, path: str) -> None:
+        headers = exchange.request.headers
+        if exchange.request.method not in (b"GET", b"HEAD"):
+            exchange.respond(error(405, f"{path} answers GET", extra=b"Allow: GET, HEAD\r\n"))
+        elif path == "/":
+            exchange.respond(self._describing.page())
+        else:
+            coded, known = headers.get(b"accept-encoding", b""), headers.get(b"if-none-match", b"")
+            exchange.respond(self._describing.document(coded, known))
 
     def _metrics(self, exchange: Exchange, path: str) -> None:
         if exchange.request.method not in (b"GET", b"HEAD"):

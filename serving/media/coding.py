@@ -184,7 +184,7 @@ def encode(body: bytes, content_type: bytes, accept_encoding: bytes) -> tuple[by
 
     Cookies or secrets are never part of an answer, so that its length tells nothing (BREACH).
     """
-    if len(body) < LEAST_COMPRESSED or not is_compressible(content_type):
+    if len(body) < LEAST_COMPRESSED or not is_compressible(content_type) or body.startswith(b"\x1f\x8b"):
         return body, b""
     name = chosen(accept_encoding)
     if name == "identity":
