@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from serving.backends.base import Array
+from serving.watch.checks import of_redaction, refuse
 from serving.watch.options import Redaction
-from skylift.errors import InputError
 
 KEY_VARIABLE = "SKYLIFT_SAMPLE_KEY"
 """The secret by which texts are hashed: where all replicas have the same, equal texts have equal hashes. Without it each process makes
@@ -37,23 +37,11 @@ class Redactor:
     """
 
     def __init__(self, rules: Redaction, key: bytes = b"") -> None:
-        problems = []
-        patterns = []
-        for pattern in rules.patterns:
-            try:
-                patterns.append(re.compile(pattern))
-            except re.error as error:
-                problems.append(f"patterns: {pattern!r} is no regular expression: {error}")
-        for name in sorted({*rules.inputs} & ({*rules.hash} | {*rules.keep})):
-            problems.append(f"{name!r} is to be left out (inputs), and to be stored (hash or keep)")
-        for name in sorted({*rules.hash} & {*rules.keep}):
-            problems.append(f"{name!r} is to be hashed (hash), and to be stored as it is (keep)")
-        if problems:
-            raise InputError(f"redact: {'; '.join(problems)}", hint="correct the rules of `redact`")
+        refuse(of_redaction(rules))
         self._removed = frozenset(rules.inputs)
         self._hashed = frozenset(rules.hash)
         self._kept = frozenset(rules.keep)
-        self._patterns = patterns
+        self._patterns = [re.compile(pattern) for pattern in rules.patterns]
         self._key = key or secrets.token_bytes(32)
 
     def of(self, tensors: Mapping[str, Array]) -> dict[str, Any]:

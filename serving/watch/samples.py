@@ -20,11 +20,12 @@ import numpy as np
 from serving import log
 from serving.backends.base import Array
 from serving.calls import Call
+from serving.watch.checks import of_samples, refuse
 from serving.watch.options import SampleOptions
 from serving.watch.redaction import Redactor
 from serving.watch.status_names import is_success
 from skylift.artifacts import layout
-from skylift.errors import ConflictError, InputError, SkyliftError
+from skylift.errors import ConflictError, SkyliftError
 
 CHUNK_BYTES = 1024 * 1024
 CHUNK_SECONDS = 60.0
@@ -95,7 +96,7 @@ class Sampler:
     def __init__(
         self, options: SampleOptions, create: Create, count: Count, *, key: bytes = b"", worker: int = 0
     ) -> None:
-        _check(options)
+        refuse(of_samples(options))
         self._options = options
         self._create_object = create
         self._count = count
@@ -274,14 +275,3 @@ class _Chunk:
         """It could not be written: try again later, not with the next line."""
         self._is_late = True
         self._due = now + CHUNK_SECONDS / 4
-
-
-def _check(options: SampleOptions) -> None:
-    problems = []
-    if not 0.0 <= options.rate <= 1.0:
-        problems.append(f"rate {options.rate} is not within 0 to 1")
-    for name in ("per_minute", "bytes_per_minute", "rows"):
-        if getattr(options, name) < 1:
-            problems.append(f"{name} {getattr(options, name)} is not above 0")
-    if problems:
-        raise InputError(f"samples: {'; '.join(problems)}", hint="correct the options of samples")

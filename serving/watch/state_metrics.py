@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serving.watch.checks import LEAST_WINDOW
 from serving.watch.exposition import Page, labels, version_text
 from serving.watch.snapshots import Drifted, Snapshot
 from skylift.artifacts.psi import psi
 
-DRIFT_ROWS = 200
+DRIFT_ROWS = LEAST_WINDOW
 """Of fewer rows chance alone moves the index: it is not shown."""
 DRIFT_FEATURES = 64
 """So many features of a tensor are shown one by one; all of them count for the greatest."""

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from serving.watch import samples
-from serving.watch.options import Redaction, SampleOptions
+from serving.watch.checks import check, read_redaction
+from serving.watch.options import DriftOptions, Redaction, SampleOptions, WatchOptions
 from serving.watch.redaction import Redactor
 from serving.watch.samples import Sampler
 from skylift.artifacts import layout
@@ -173,7 +174,7 @@ class TestSampler:
         assert len(kept.lines()) == 2
 
     def test_options_out_of_range_are_named_together(self) -> None:
-        with pytest.raises(InputError, match=r"rate 2.0 .*per_minute 0"):
+        with pytest.raises(InputError, match=r"rate 2\.0 .*per_minute 0"):
             Sampler(SampleOptions(rate=2.0, per_minute=0), lambda *_: None, Counts())
 
 
@@ -223,3 +224,44 @@ class TestRedaction:
             Redactor(Redaction(patterns=["(", "ok", "["], inputs=["x"], keep=["x"], hash=["x"]))
         assert caught.value.message.count("no regular expression") == 2
         assert "'x'" in caught.value.message
+
+    def test_rules_from_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "redact.yaml"
+        path.write_text("redact:\n  inputs: [ssn]\n  keep: [comment]\n  patterns: ['[^ ]+@[^ ]+']\n")
+        rules = Redaction(inputs=["ssn"], keep=["comment"], patterns=["[^ ]+@[^ ]+"])
+        assert read_redaction(path) == rules
+        path.write_text('{"inputs": ["ssn"]}')
+        assert read_redaction(path) == Redaction(inputs=["ssn"])
+        path.write_text("")
+        assert read_redaction(path) == Redaction()
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("redact: {input: [x]}", "input"),
+            ("redact: [x]", "array"),
+            ("redact: {patterns: ['('], keep: [x]}", "no regular expression"),
+            ("redact: {patterns: [x]}", "redact.keep"),
+            ("{", "redact.yaml"),
+        ],
+    )
+    def test_mistakes_of_a_file(self, tmp_path: Path, text: str, says: str) -> None:
+        path = tmp_path / "redact.yaml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=says):
+            read_redaction(path)
+
+
+def test_all_options_are_checked_at_once(tmp_path: Path) -> None:
+    check(WatchOptions())
+    wrong = WatchOptions(
+        versions=0,
+        access_log=str(tmp_path / "none" / "access.log"),
+        access_log_rate=3.0,
+        samples=SampleOptions(rate=-1.0, redact=Redaction(patterns=["("])),
+        drift=DriftOptions(windows=(10,), per_second=0.0),
+    )
+    with pytest.raises(InputError) as caught:
+        check(wrong)
+    for said in ("versions 0", "no folder", "rate 3.0", "rate -1.0", "'('", "window of 10 rows", "per_second"):
+        assert said in caught.value.message
