@@ -10,12 +10,11 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from serving import log
 from serving.backends.base import Array
@@ -23,14 +22,11 @@ from serving.calls import Call
 from serving.watch.checks import of_samples, refuse
 from serving.watch.options import SampleOptions
 from serving.watch.redaction import Redactor
+from serving.watch.sample_buffers import CHUNK_SECONDS, WAITING_BYTES, Budget, Chunk, first_rows, size_of
 from serving.watch.status_names import is_success
 from skylift.artifacts import layout
 from skylift.errors import ConflictError, SkyliftError
 
-CHUNK_BYTES = 1024 * 1024
-CHUNK_SECONDS = 60.0
-WAITING_BYTES = 16 * 1024 * 1024
-"""Of copied tensors; of encoded lines that could not be written yet as much again."""
 SCHEMA = 1
 
 Count = Callable[[str, int], None]
@@ -101,7 +97,7 @@ class Sampler:
         self._create_object = create
         self._count = count
         self._redactor = Redactor(options.redact, key)
-        self._budget = _Budget(options.per_minute, options.bytes_per_minute)
+        self._budget = Budget(options.per_minute, options.bytes_per_minute)
         self._replica = options.replica or "replica"
         self._worker = worker
         self._day: date | None = None
@@ -109,7 +105,7 @@ class Sampler:
         self._waiting: deque[_Taken] = deque()
         self._taken = 0
         self._done = 0
-        self._chunk = _Chunk()
+        self._chunk = Chunk()
         self._problem = ""
         self._is_due = threading.Event()
         self._is_closing = threading.Event()
@@ -123,8 +119,8 @@ class Sampler:
         if not is_success(call.protocol, call.status):
             return
         first = slice(0, self._options.rows)
-        chosen = [_first(tensors, call.rows, first) for tensors in (call.inputs, call.outputs)]
-        size = sum(_size(value) for part in chosen for value in part.values())
+        chosen = [first_rows(tensors, call.rows, first) for tensors in (call.inputs, call.outputs)]
+        size = sum(size_of(value) for part in chosen for value in part.values())
         if not self._budget.allows(time.monotonic(), size):
             self._count("over_limit", 1)
         elif self._taken - self._done + size > WAITING_BYTES:
@@ -189,7 +185,7 @@ class Sampler:
             return
         self._problem = ""
         self._count("stored", len(lines))
-        self._chunk = _Chunk()
+        self._chunk = Chunk()
 
     def _create(self, raw: bytes) -> None:
         """Under a number that grows with the time of day: another process in this one's place begins behind it."""
@@ -211,67 +207,3 @@ class Sampler:
         if message != self._problem:
             self._problem = message
             log.event("samples_not_written", message=message, hint=getattr(error, "hint", ""))
-
-
-def _first(tensors: Mapping[str, Array], rows: int, first: slice) -> dict[str, Array]:
-    """The first rows of tensors that have them; of others all."""
-    return {
-        name: value[first] if value.ndim and len(value) == rows else value
-        for name, value in ((name, np.asarray(value)) for name, value in tensors.items())
-    }
-
-
-def _size(value: Array) -> int:
-    if value.dtype != object:
-        return value.nbytes
-    return sum(len(text) if isinstance(text, bytes | str) else 64 for text in value.ravel().tolist())
-
-
-class _Budget:
-    """So many samples and bytes in any minute, spread over it: half may come at once, the rest as time goes."""
-
-    def __init__(self, samples: int, size: int) -> None:
-        self._most = (max(samples / 2, 1.0), size / 2)
-        self._left = list(self._most)
-        self._last = 0.0
-
-    def allows(self, now: float, size: int) -> bool:
-        passed = min(max(now - self._last, 0.0), 60.0)
-        self._last = now
-        for at, most in enumerate(self._most):
-            self._left[at] = min(self._left[at] + most * passed / 60.0, most)
-        if self._left[0] < 1 or self._left[1] < size:
-            return False
-        self._left[0] -= 1
-        self._left[1] -= size
-        return True
-
-
-class _Chunk:
-    """Lines for one object."""
-
-    def __init__(self) -> None:
-        self.lines: deque[bytes] = deque()
-        self._size = 0
-        self._due = 0.0
-        self._is_late = False
-
-    def add(self, line: bytes, now: float) -> int:
-        """How many of the oldest lines had to go for it."""
-        if not self.lines:
-            self._due = now + CHUNK_SECONDS
-        self.lines.append(line)
-        self._size += len(line)
-        gone = 0
-        while self._size > WAITING_BYTES:
-            self._size -= len(self.lines.popleft())
-            gone += 1
-        return gone
-
-    def is_full(self, now: float) -> bool:
-        return bool(self.lines) and ((self._size >= CHUNK_BYTES and not self._is_late) or now >= self._due)
-
-    def begin_again(self, now: float) -> None:
-        """It could not be written: try again later, not with the next line."""
-        self._is_late = True
-        self._due = now + CHUNK_SECONDS / 4

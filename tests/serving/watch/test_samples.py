@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.watch import samples
+from serving.watch import sample_buffers, samples
 from serving.watch.checks import check, read_redaction
 from serving.watch.options import DriftOptions, Redaction, SampleOptions, WatchOptions
 from serving.watch.redaction import Redactor
@@ -140,6 +140,7 @@ class TestSampler:
         self, kept: Kept, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(samples, "WAITING_BYTES", 50_000)
+        monkeypatch.setattr(sample_buffers, "WAITING_BYTES", 50_000)
 
         def create(key: str, raw: bytes) -> None:
             raise UnreachableError("the bucket cannot be reached", hint="look at the network")
