@@ -167,6 +167,7 @@ def environment(names: Names, endpoint: EndpointPlan) -> dict[str, str]:
         "SKYLIFT_QUEUE_ROWS": str(told.queue_rows),
         "SKYLIFT_MAX_BATCH_ROWS": str(told.max_batch_rows),
         "SKYLIFT_DRAIN_SECONDS": f"{told.drain_seconds:g}",
+        **({"SKYLIFT_APPROVAL": "1"} if told.approval else {}),
     }
 
 

@@ -54,7 +54,10 @@ def serving_script(names: Names, endpoint: EndpointPlan, image: str) -> str:
         gpu=endpoint.shape.count > 0,
         port=PORT,
         endpoint=endpoint.name,
-        flags=tuple(part for flag, value in flags.items() for part in (flag, str(value))),
+        flags=(
+            *(part for flag, value in flags.items() for part in (flag, str(value))),
+            *(("--approval",) if told.approval else ()),
+        ),
         logs=names.log_group,
     )
     return boot.render("aws", spec)

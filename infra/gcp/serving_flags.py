@@ -16,4 +16,5 @@ def flags(plan: EndpointPlan) -> tuple[str, ...]:
         "--max-batch-rows": given.max_batch_rows,
         "--drain-seconds": f"{given.drain_seconds:g}",
     }
-    return tuple(str(part) for option in options.items() for part in option)
+    flags = tuple(str(part) for option in options.items() for part in option)
+    return (*flags, "--approval") if given.approval else flags

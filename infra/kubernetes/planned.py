@@ -87,6 +87,7 @@ def _serving(plan: EndpointPlan, cidr: Sequence[str]) -> ServingArgs:
         queue_rows=settings.queue_rows,
         max_batch_rows=settings.max_batch_rows,
         drain_seconds=settings.drain_seconds,
+        approval=settings.approval,
     )
 
 

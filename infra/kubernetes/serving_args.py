@@ -45,6 +45,7 @@ class ServingArgs:
         exposure: see Exposure; `internal` and `public` list who may come in `allowed_cidrs`.
         tls_secret: name of a Secret of type kubernetes.io/tls in the namespace. HTTPS then ends in each pod, and plain HTTP leaves none.
         drain_seconds: for requests in flight when a replica stops.
+        approval: whether it serves a deployment only with somebody's consent.
     """
 
     min_replicas: int = 1
@@ -66,6 +67,7 @@ class ServingArgs:
     queue_rows: int = 4096
     max_batch_rows: int = 64
     drain_seconds: float = 30.0
+    approval: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:

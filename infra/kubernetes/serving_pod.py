@@ -85,7 +85,8 @@ def _options(name: str, args: ServingArgs, around: Surroundings) -> list[pulumi.
         "--cache": "/cache",
         "--replica": "$(POD_NAME)",
     }
-    return [part for flag in flags.items() for part in flag]
+    parts = [part for flag in flags.items() for part in flag]
+    return [*parts, "--approval"] if args.approval else parts
 
 
 def _environment(args: ServingArgs) -> list[k8s.core.v1.EnvVarArgs]:
