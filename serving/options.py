@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from serving.batching.options import BatchOptions
+from serving.contracts.options import ContractOptions
 from serving.watch.options import WatchOptions
 
 BackendChoice = Literal["auto", "onnx", "tensorflow", "tflite"]
@@ -69,5 +70,6 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     watch: WatchOptions = WatchOptions()
     run_folder: str = ""
     """A folder that nobody else may enter, for the workers' own sockets."""
+    contracts: ContractOptions = ContractOptions()
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""

@@ -46,7 +46,7 @@ class Desk:
 
     def begin(self, exchange: Exchange, way: Way, api: Api) -> Call:
         """Note that a request for a prediction was made."""
-        call = exchange.call = Call(way, api)
+        call = exchange.call = Call(exchange.way or way, api)
         call.arrived = exchange.began
         call.request_bytes = len(exchange.request.body)
         call.principal = exchange.principal

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from serving.calls import Call
+from serving.calls import Call, Way
 
 JSON = b"application/json"
 
@@ -70,6 +70,8 @@ class Exchange:
     principal: str = ""
     client: str = ""
     certificate: Mapping[str, Any] | None = None
+    way: Way | None = None
+    """The service whose route it came by, where that is not the protocol's own."""
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from serving.contracts.contracts import VERTEX, Contracts
 from serving.http.about import OPENAPI, About
 from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError
@@ -24,6 +25,7 @@ from serving.options import WorkerOptions
 if TYPE_CHECKING:  # who keeps nobody out does without its imports
     from serving.guard.certificates import Peer
     from serving.guard.guard import Guard
+    from skylift.artifacts.access import Verb
 
 _HEALTH = {"/healthz", "/readyz"}
 METRICS = {"/metrics", "/monitoring/prometheus/metrics"}
@@ -48,15 +50,17 @@ class Routes:
         self._describing = About(models, is_guarded=guard is not None)
         self._rest = Rest(models, self.desk)
         self._v2 = OpenInference(models, self.desk)
+        self._contracts = Contracts(models, self.desk, self._rest, self._v2, options)
+        self._chosen = self._contracts.chosen
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, exchange: Exchange) -> None:
         path = exchange.request.path
-        if self._guard is None or path in OPEN:
+        if self._guard is None or path in OPEN or self._contracts.is_open(exchange.request.method, path):
             self._decode(exchange, path)
             return
-        model, verb = asked(exchange.request.method, path)
         headers = exchange.request.headers
+        model, verb = self._asked(exchange, path)
         try:
             principal = self._guard.check(
                 headers, model=model, verb=verb, peer_certificate=_peer(exchange), now=time.monotonic()
@@ -70,11 +74,15 @@ class Routes:
             exchange.principal = principal.name
             self._decode(exchange, path)
 
+    def _asked(self, exchange: Exchange, path: str) -> tuple[str, Verb]:
+        method = exchange.request.method
+        return self._contracts.asked(method, path, exchange.request.headers) or asked(method, path)
+
     def _wait_for_keys(self, exchange: Exchange, path: str) -> None:
         """An issuer's keys are being fetched."""
         guard = self._guard
         assert guard is not None
-        model, verb = asked(exchange.request.method, path)
+        model, verb = self._asked(exchange, path)
 
         async def wait() -> None:
             headers = exchange.request.headers
@@ -151,17 +159,20 @@ class Routes:
 
     def _dispatch(self, exchange: Exchange, path: str) -> None:
         start = path[:4]
-        if start == "/v2/" or path == "/v2":
+        if self._chosen and path in self._chosen:
+            self._contracts.handle(exchange, path)
+        elif start == "/v2/" or path == "/v2":
             self._v2.handle(exchange, path)
         elif start.lower() == "/v1/":
-            self._rest.handle(exchange, path)
+            if not (path.startswith(VERTEX) and self._contracts.handle(exchange, path)):
+                self._rest.handle(exchange, path)
         elif path == OPENAPI or (path == "/" and exchange.request.method in (b"GET", b"HEAD")):
             self._about(exchange, path)
         elif path in METRICS:
             self._metrics(exchange, path)
         elif path in _HEALTH:
             exchange.respond(self._health(exchange.request.method, path))
-        else:
+        elif not self._contracts.handle(exchange, path):
             exchange.respond(error(404, f"there is nothing at {path}"))
 
     def _about(self, exchange: Exchange, path: str) -> None:

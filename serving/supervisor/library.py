@@ -93,6 +93,11 @@ class Library:
         )
         return _Model(config, self._source(config), reconciler)
 
+    @property
+    def configs(self) -> Sequence[ModelConfig]:
+        """Of all models, loaded or not."""
+        return [model.config for model in self._models.values()]
+
     async def run(self) -> None:
         """Follow for ever."""
         while True:
