@@ -20,6 +20,8 @@ from serving.batching.jobs import Reason, ShedError
 from serving.batching.options import BatchOptions
 from serving.batching.pending import Pending
 
+SHORT_SECONDS = 0.001
+"""Work that may wait even so: requests come several in a turn of the loop."""
 GREATEST_SHORT = 8.0
 """Batches that may wait while a little too much comes."""
 GAPS = 64
@@ -117,8 +119,9 @@ class Admission:
         per_row = self._per_row
         surplus = per_row * self._rows_per_request - self._gap
         batches = min(GREATEST_SHORT, self._gap / surplus) if surplus > 0 else GREATEST_SHORT
-        self.short_rows = int(self._cost.knee(self.limit) * max(1.0, batches))
         self._rows_per_second = 1 / per_row if per_row else 1e9
+        least = min(self.limit, int(SHORT_SECONDS * self._rows_per_second))
+        self.short_rows = max(least, int(self._cost.knee(self.limit) * max(1.0, batches)))
         self._refused = self.retry_after(self._looked)
 
     def retry_after(self, now: float) -> int:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 TOLERANCE = 0.03
 """A row may cost so much more than at the best size."""
+SHORT_SECONDS = 0.005
+"""Nobody gains by a batch that is smaller than what is computed in this time."""
 EXPLORE_EVERY = 64
 """Batches between two of another size than the chosen one."""
 _MEMORY = 16
@@ -88,7 +90,8 @@ class Tuner:
         fit = [size for size, cost in known.items() if cost <= best * (1 + TOLERANCE)]
         if self.rows in fit:  # a smaller one must be clearly as good, or noise would make the size jump
             fit = [size for size in fit if size >= self.rows or known[size] <= best * (1 + TOLERANCE / 2)]
-        chosen = min(fit, default=self._sizes[0])
+        long = [size for size in fit if size * known[size] >= SHORT_SECONDS]
+        chosen = min(long) if long else max(fit, default=self._sizes[0])
         # Of the greatest that traffic has brought so far nobody knows that a greater one is no better: leave it open.
         self.rows = self._sizes[-1] if chosen == max(self._per_row) else chosen
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import timeit
+
 import numpy as np
 import pytest
 
@@ -172,8 +174,6 @@ def test_refusing_is_cheap() -> None:
         one.submit(1)
     while one.engine.admit() is None:
         one.submit(1)
-    import timeit
-
     each = min(timeit.repeat(one.engine.admit, number=2000, repeat=5)) / 2000
     assert each < 50e-6  # 1.4 us on a quiet machine: far below what reading a request costs
 

@@ -74,6 +74,11 @@ def test_a_size_at_which_rows_get_dearer_is_left() -> None:
     assert tuned({1: 9, 2: 5, 4: 3, 8: 2, 16: 2.5, 32: 3, 64: 4}).rows == 8
 
 
+def test_batches_that_take_no_time_are_not_made_smaller() -> None:
+    assert tuned(dict.fromkeys((1, 2, 4, 8, 16, 32, 64), 0.0003)).rows == 32  # 9.6 ms
+    assert tuned(dict.fromkeys((1, 2, 4, 8, 16, 32, 64), 1e-05)).rows == 64
+
+
 def test_beyond_what_was_measured_nothing_is_ruled_out() -> None:
     assert tuned({1: 330, 2: 300}).rows == 64
 

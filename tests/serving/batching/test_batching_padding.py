@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from serving.backends.base import Array
+from serving.batching.engine import Engine
 from serving.batching.jobs import Job, LateError, Outcome
 from serving.batching.options import BatchOptions
 from serving.signature import ModelSignature, Tensor
@@ -90,8 +91,6 @@ def texts(*rows: tuple[bytes, ...]) -> Array:
 
 def with_model(model: Echo, options: BatchOptions) -> Bench:
     bench = Bench(options)
-    from serving.batching.engine import Engine
-
     bench.engine = Engine(model, options, bench.loop, clock=bench.clock)
     return bench
 
