@@ -19,6 +19,9 @@ from serving.calls import Call
 from serving.watch.spans import Spans, Traced, take
 from serving.watch.trace_context import sampler_of
 
+SPANS = 6
+"""Of a request that came through all its phases."""
+
 Count = Callable[[str, int], None]
 
 
@@ -88,7 +91,8 @@ class Tracer:
         self._pause = _whole(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
         self._waiting: deque[Traced] = deque()
         self._is_due = threading.Event()
-        self._is_closing = threading.Event()
+        self._is_full = threading.Event()
+        self._is_closing = False
         self._thread = threading.Thread(target=self._work, name="traces", daemon=True)
         self._thread.start()
 
@@ -103,21 +107,30 @@ class Tracer:
         self._waiting.append(take(call, *chosen))
         if not self._is_due.is_set():
             self._is_due.set()
+        if len(self._waiting) * SPANS >= self._at_once and not self._is_full.is_set():
+            self._is_full.set()
 
     def close(self, seconds: float = 3.0) -> None:
         """Send what is left, as far as that goes within the time."""
-        self._is_closing.set()
+        self._is_closing = True
+        self._is_full.set()
         self._is_due.set()
         self._thread.join(seconds)
+        if left := len(self._waiting):
+            self._waiting.clear()
+            self._count("dropped", left)
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
-        self._problem.close()
+        if not self._thread.is_alive():
+            self._problem.close()
 
     def _work(self) -> None:
-        while not self._is_closing.is_set() or self._waiting:
+        """The thread: sends when there is enough, or after a while."""
+        while not self._is_closing or self._waiting:
             self._is_due.wait()
-            if len(self._waiting) * 2 < self._most:
-                self._is_closing.wait(self._pause)
+            self._is_full.wait(self._pause)
             self._is_due.clear()
+            if not self._is_closing:
+                self._is_full.clear()
             while self._waiting:
                 self._send()
 
@@ -127,6 +140,8 @@ class Tracer:
         while self._waiting and len(spans) < self._at_once:
             try:
                 spans += self._spans.of(self._waiting.popleft(), offset)
+            except IndexError:  # `close` gave up
+                break
             except Exception as error:  # one odd request must not end the thread
                 self._problem.tell(f"{type(error).__name__}: {error}")
                 self._count("dropped", 1)

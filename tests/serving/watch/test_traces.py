@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from serving.watch.trace_context import Sampler, parent_of, sampler_of
 from serving.watch.traces import Tracer, from_environment, is_wanted
+from tests.serving.waiting import wait_for
 from tests.serving.watch.collector import Collector, attributes
 from tests.serving.watch.watched import call, refused
 
@@ -243,6 +245,33 @@ class TestTrouble:
         tracer.close()
         assert counts["dropped"] >= 400
         assert counts["sent"] + 6 * counts["dropped"] == 3000
+
+    def test_many_are_sent_long_before_the_pause_is_over(
+        self, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+        counts = Counts()
+        tracer = Tracer(os.environ, "skylift", counts)
+        for _ in range(200):
+            tracer.observe(call())
+        wait_for(lambda: counts.get("sent", 0) >= 1000, what="the first spans")
+        tracer.close()
+        assert counts == {"sent": 1200}
+
+    def test_a_collector_that_does_not_answer_holds_no_end_up(
+        self, collector: Collector, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+            counts = Counts()
+            tracer = Tracer(os.environ, "skylift", counts)
+            for _ in range(500):
+                tracer.observe(call())
+            tracer.close(seconds=0.2)
+            assert counts["dropped"] > 100
+            tracer._thread.join()
+        assert len(capfd.readouterr().err.splitlines()) <= 1
 
     def test_odd_calls_do_not_end_it(self, collector: Collector) -> None:
         counts = traced(
