@@ -35,8 +35,8 @@ class Gate:
     def enter(self, seconds: float) -> bool:
         """Wait for a slot where the batch is expected to take long. Whether there is one to `leave` afterwards.
 
-        Nobody waits longer than its own batch will take: then it goes on beside the others, so that no model is slowed down to less than half
-        by one whose batches take far longer.
+        Nobody waits longer than its own batch will take: then it goes on beside the others, and no model is slowed down to less than
+        half by one whose batches take far longer.
         """
         if seconds < self._long_seconds:
             return False
