@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import msgspec
 
+from serving.batching.options import BatchOptions
 from serving.interface import ModelConfig
 from serving.options import BackendChoice
 from skylift.errors import InputError
@@ -36,7 +37,7 @@ FROM_ENVIRONMENT = {
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """All options, checked."""
+    """All options, checked. Those with a default are what only TensorFlow Serving's flags can say (serving.flags.options)."""
 
     endpoint_url: str | None
     models_file: Path | None
@@ -65,6 +66,30 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
     approval: bool
     replica: str | None
+    sample_rate: float
+    gpu_memory_mib: int
+
+    max_retries: int = 5
+    retry_seconds: float = 60.0
+    models_poll_path: Path | None = None
+    """A model_config_file that is looked at again every `models_poll_seconds`; 0: never."""
+    models_poll_seconds: float = 0.0
+    grpc_host: str = ""
+    """Where it is another than `host`."""
+    allow_unavailable_labels: bool = False
+    tags: tuple[str, ...] = ("serve",)
+    prefer_tflite: bool = False
+    warm_iterations: int = 1
+    checks_method_names: bool = False
+    tensor_content: bool = False
+    batching: BatchOptions | None = None
+    per_model_batching: bool = False
+    metrics_path: str = ""
+    cors: bool = False
+    ssl_config: Path | None = None
+    grpc_socket: str = ""
+    grpc_arguments: tuple[tuple[str, int | str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,13 +103,31 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     Raises:
         InputError: an option is missing, unknown or out of its range.
     """
-    plain = _parser().parse_args([*given_by(environment or {}), *arguments])
-    options = Options(
-        models=tuple(ModelConfig(name, base_path) for name, base_path in plain.model or ()),
-        **{name: getattr(plain, name) for name in Options.__struct_fields__ if name != "models"},
-    )
-    _check(options)
+    options = read([*given_by(environment or {}), *arguments])
+    check(options)
     return options
+
+
+def read(arguments: Sequence[str]) -> Options:
+    """Options as they are written, each by itself in its range.
+
+    Raises:
+        InputError: one is unknown or out of its range.
+    """
+    plain = _parser().parse_args(arguments)
+    models = tuple(ModelConfig(name, base_path) for name, base_path in plain.model or ())
+    given = {name: getattr(plain, name) for name in Options.__struct_fields__ if hasattr(plain, name)}
+    return Options(models=models, **given)
+
+
+def own_options() -> dict[str, bool]:
+    """The names of all options, without dashes; True for those that take a value."""
+    return {
+        name.removeprefix("--"): action.nargs != 0
+        for action in _parser()._actions
+        for name in action.option_strings
+        if name.startswith("--")
+    }
 
 
 def given_by(environment: Mapping[str, str]) -> list[str]:
@@ -102,7 +145,12 @@ def given_by(environment: Mapping[str, str]) -> list[str]:
         raise InputError(f"SKYLIFT_FLAGS cannot be read: {problem}", hint="quote its values as in a shell") from None
 
 
-def _check(options: Options) -> None:
+def check(options: Options) -> None:
+    """Whether the options fit each other.
+
+    Raises:
+        InputError: they do not.
+    """
     sources = [
         name
         for name, is_given in (
@@ -180,6 +228,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-client-optional", action="store_true", help="a client may also come without one, with an API key")
     add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
     add("--approval", action="store_true", help="serve a deployment only with somebody's approval")
+    add("--sample-rate", type=_share, default=0.0, help="share of the requests that are stored in the work bucket (0)")
+    add("--gpu-memory-mib", type=_whole(0, 1 << 20), default=0, help="of the GPU; 0: as it is needed (default 0)")
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
     return parser
 
@@ -219,6 +269,16 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
     if not 0 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text} is not within 0 to 3600")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 to 1")
     return value
 
 

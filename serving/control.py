@@ -28,6 +28,8 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     folder: str
     digest: str = ""
     deployment: int | None = None
+    platform: str = ""
+    """What the model's configuration says that it is."""
     parts: list[str] = []
     """Folders of a chain's parts, in order."""
 

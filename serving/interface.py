@@ -84,6 +84,11 @@ class Servable(Protocol):
     @property
     def signatures(self) -> Mapping[str, ModelSignature]: ...
 
+    @property
+    def checks_method_names(self) -> bool:
+        """Whether Classify and Regress ask for a signature that was exported for them."""
+        ...
+
     def method(self, signature: str) -> str:
         """PREDICT, CLASSIFY or REGRESS: what a signature was exported for."""
         ...

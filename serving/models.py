@@ -106,6 +106,7 @@ class Version:
         self.is_canary = False
         self.in_trial = False
         """Whether it is a canary, or what a canary is compared with."""
+        self.checks_method_names = False
         self.tally = Tally()
         lines = [f"X-Skylift-Model-Version: {version}\r\n"]
         if deployment is not None:
@@ -229,6 +230,7 @@ class Models:
         async with self._one_at_a_time:
             loaded = self._find(order.digest) or await self._read(order)
         version = Version(order.key, order.name, order.version, loaded, order.deployment)
+        version.checks_method_names = self._options.checks_method_names
         self._by_key[order.key] = version
         return version
 
@@ -405,12 +407,12 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        found = await asyncio.to_thread(read, Path(order.folder), self._options)
+        found = await asyncio.to_thread(read, Path(order.folder), self._options, order.platform)
         loaded = Loaded(
             found.manifest,
             order.digest,
             found.backend,
-            self._options.batching,
+            found.batching,
             self._loop,
             measured=found.costs,
             gate=self._gate,

@@ -46,11 +46,22 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     gpu_index: int = 0
     gpu_memory_mib: int = 0
     """Of the GPU that may be taken; 0 for what is needed, as it is needed. Untried on hardware."""
+    prefer_tflite: bool = False
+    """Of a TensorFlow model without a manifest of ours, `model.tflite` beside it is served."""
+    checks_method_names: bool = False
+    """Whether Classify and Regress ask for a signature that was exported for them."""
     tags: tuple[str, ...] = ("serve",)
     """Of the graph of a SavedModel without a manifest of ours."""
-    warms_up: bool = True
-    """Whether requests that were recorded with a model are made before anybody else's."""
     warm_iterations: int = 1
+    """How often requests that were recorded with a model are made before anybody else's; 0: not at all."""
+    per_model_batching: bool = False
+    """Whether a version may say in a file of its own how it is to be batched."""
+    metrics_path: str = ""
+    """Where the metrics are to be too."""
+    cors: bool = False
+    """Whether pages of other sites may ask."""
+    tensor_content: bool = False
+    """Whether gRPC's Predict answers with `tensor_content` rather than typed fields."""
     batching: BatchOptions = BatchOptions()
     limits: Limits = Limits()
     request_seconds: float = 0.0
@@ -73,3 +84,6 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     contracts: ContractOptions = ContractOptions()
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""
+    grpc_socket: str = ""
+    grpc_arguments: tuple[tuple[str, int | str], ...] = ()
+    """gRPC's own channel arguments."""

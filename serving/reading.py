@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serving import log
 from serving.backends.base import Array, Backend
+from serving.batching.options import BatchOptions
 from serving.options import WorkerOptions
 from skylift.artifacts import layout
 from skylift.artifacts.records import ModelManifest, Samples, decode
@@ -30,13 +32,17 @@ class Read:
 
     manifest: ModelManifest | None
     backend: Backend
+    batching: BatchOptions
     costs: Mapping[int, float]
     samples: Sequence[Any] = ()
     warm_seconds: float = 0.0
 
 
-def read(folder: Path, options: WorkerOptions) -> Read:
+def read(folder: Path, options: WorkerOptions, platform: str = "") -> Read:
     """Load what lies in a folder and warm it.
+
+    Args:
+        platform: what the model's configuration says that it is; may be empty.
 
     Raises:
         SkyliftError: it cannot be served.
@@ -44,6 +50,7 @@ def read(folder: Path, options: WorkerOptions) -> Read:
     from serving.backends.choose import load
     from serving.backends.folders import load_folder
     from serving.backends.warm import warm
+    from serving.sources.forms import backend_for
 
     path = folder / layout.MANIFEST
     manifest: ModelManifest | None = None
@@ -53,19 +60,31 @@ def read(folder: Path, options: WorkerOptions) -> Read:
         manifest = decode(path.read_bytes(), ModelManifest, str(path))
         backend = load(manifest, folder, options.backend, options.threads, gpu_index=gpu, gpu_memory_mib=mib)
     else:
-        _, backend = load_folder(
-            folder, options.backend, options.threads, tags=options.tags, gpu_index=gpu, gpu_memory_mib=mib
-        )
+        choice = backend_for(folder, options.backend, platform, prefer_tflite=options.prefer_tflite)
+        _, backend = load_folder(folder, choice, options.threads, tags=options.tags, gpu_index=gpu, gpu_memory_mib=mib)
+    batching = _batching(folder, options)
     began = time.monotonic()
     costs = warm(
         backend,
-        options.batching.max_batch_rows,
-        sizes=options.batching.allowed_rows,
-        recorded=_recorded(folder, manifest, backend) if options.warms_up else (),
-        iterations=options.warm_iterations,
+        batching.max_batch_rows,
+        sizes=batching.allowed_rows,
+        recorded=_recorded(folder, manifest, backend) if options.warm_iterations else (),
+        iterations=max(1, options.warm_iterations),
         must_take_zeros=manifest is not None,
     )
-    return Read(manifest, backend, costs.seconds, _samples(folder), time.monotonic() - began)
+    return Read(manifest, backend, batching, costs.seconds, _samples(folder), time.monotonic() - began)
+
+
+def _batching(folder: Path, options: WorkerOptions) -> BatchOptions:
+    from serving.flags.files import PER_MODEL_FILE, read_batching
+
+    path = folder / PER_MODEL_FILE
+    if not (options.per_model_batching and path.exists()):
+        return options.batching
+    batching, notes = read_batching(path)
+    for note in notes:
+        log.event("no_effect", where=str(path), message=note)
+    return batching
 
 
 def _recorded(

@@ -119,7 +119,7 @@ class Worker:
         self._listener.accept_from(self._listening)
         if self._tls is None and self._listener.relay is None:
             self._listener.relay = Relay(self._grpc_path(), asyncio.get_running_loop(), self._start_grpc)
-        if self._options.grpc_address:
+        if self._options.grpc_address or self._options.grpc_socket:
             await self._start_grpc()
 
     def _grpc_path(self) -> str:
@@ -134,7 +134,15 @@ class Worker:
             from serving.grpc.server import make_server
 
             self._front = Front(self._guard, self, self._options.request_seconds)
-            server = make_server(self._models, self._front, max_message_bytes=self._options.limits.body_bytes)
+            server = make_server(
+                self._models,
+                self._front,
+                as_content=self._options.tensor_content,
+                max_message_bytes=self._options.limits.body_bytes,
+                options=self._options.grpc_arguments,
+            )
+            if self._options.grpc_socket:
+                server.add_insecure_port(f"unix:{self._options.grpc_socket}")
             address = self._options.grpc_address
             if address and self._tls is not None:
                 server.add_secure_port(address, self._tls.grpc_credentials())

@@ -84,13 +84,15 @@ def checked_signature(servable: Servable, name: str, method: str) -> ModelSignat
     signature = servable.signatures.get(name)
     if signature is None:
         raise invalid(f"No signature was found with the name: {name}")
-    _check_method(servable.method(name), method)
+    _check_method(servable, name, method)
     _check_outputs(signature, method)
     return signature
 
 
-def _check_method(given: str, wanted: str) -> None:
-    if given != wanted:
+def _check_method(servable: Servable, name: str, wanted: str) -> None:
+    """The original asks only where it is told to (--enable_signature_method_name_check)."""
+    given = servable.method(name)
+    if servable.checks_method_names and given != wanted:
         what = "classification" if wanted == CLASSIFY else "regression"
         raise invalid(f"Expected {what} signature method_name to be {wanted}. Was: {given}")
 
@@ -130,7 +132,7 @@ def _checked_tasks(servable: Servable, request: views.MultiInferenceRequest) -> 
             raise invalid(f"Requested signature not found in model graph: {name}")
         if task.method_name not in (CLASSIFY, REGRESS):
             raise StatusError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
-        _check_method(servable.method(name), task.method_name)
+        _check_method(servable, name, task.method_name)
         _check_outputs(signature, task.method_name)
         if any(one.inputs != signature.inputs for one in found.values()):
             raise invalid("Input tensor must be the same for all Signatures.")

@@ -46,6 +46,8 @@ class Routes:
         self._loop = loop
         self._guard = guard
         self._body_bytes = options.limits.body_bytes
+        self._metrics_paths = METRICS | {options.metrics_path} if options.metrics_path else METRICS
+        self._cors = options.cors
         self.desk = Desk(models, loop, options.request_seconds)
         self._describing = About(models, is_guarded=guard is not None)
         self._rest = Rest(models, self.desk)
@@ -107,6 +109,8 @@ class Routes:
 
     def _decode(self, exchange: Exchange, path: str) -> None:
         headers = exchange.request.headers
+        if self._cors and b"origin" in headers:
+            exchange.respond = _allowing(exchange.respond)
         accepted = headers.get(b"accept-encoding")
         if accepted is not None and coding.chosen(accepted) != "identity":
             exchange.respond = self._compressed(exchange.respond, accepted)
@@ -168,7 +172,7 @@ class Routes:
                 self._rest.handle(exchange, path)
         elif path == OPENAPI or (path == "/" and exchange.request.method in (b"GET", b"HEAD")):
             self._about(exchange, path)
-        elif path in METRICS:
+        elif path in self._metrics_paths:
             self._metrics(exchange, path)
         elif path in _HEALTH:
             exchange.respond(self._health(exchange.request.method, path))
@@ -216,6 +220,19 @@ class Routes:
         if path == "/healthz" or readiness == "ready":
             return Response(200, b'{"status": "ok"}')
         return error(503, f"not ready: {readiness}", code=readiness)
+
+
+def _allowing(respond: Callable[[Response], None]) -> Callable[[Response], None]:
+    """Pages of other sites may read the answer (--rest_api_enable_cors_support)."""
+
+    def answer(response: Response) -> None:
+        response.extra += (
+            b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: POST, GET\r\n"
+            b"Access-Control-Allow-Headers: Content-Type\r\n"
+        )
+        respond(response)
+
+    return answer
 
 
 def _peer(exchange: Exchange) -> Peer | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 from serving import control, log
-from serving.interface import Code, ModelConfig, StatusError
+from serving.interface import Code, ModelConfig, StatusError, VersionStatus
 from serving.notes import VersionNote
+from serving.sources.config import check_reload
 from serving.sources.folders import Found, Source
 from serving.sources.policy import Mode, check_labels
 from serving.sources.reconcile import Action, Load, Reconciler, Unload
@@ -131,11 +133,14 @@ class Library:
             found = await self._found(model)
         if found is None:
             return
+        is_news = model.waiting != found.waiting
         model.waiting = found.waiting
         reasons = [f"version {version}: {why}" for version, why in sorted(found.waiting.items())]
         self._tell_problem(model, "; ".join([*reasons, *found.notes]))
         model.reconciler.want({} if model.is_off else found.wanted)
         self._drive(model)
+        if is_news:
+            self._publish()
 
     async def _found(self, model: _Model) -> Found | None:
         try:
@@ -164,9 +169,12 @@ class Library:
         """Begin all that may begin now."""
         now = asyncio.get_running_loop().time()
         while (action := model.reconciler.next(now)) is not None:
-            task = asyncio.get_running_loop().create_task(self._act(model, action))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._do(self._act(model, action))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _act(self, model: _Model, action: Action) -> None:
         if isinstance(action, Load):
@@ -176,7 +184,7 @@ class Library:
         self._publish()
         self._drive(model)
         if model in self._leaving and model.reconciler.is_gone:
-            self._leaving.remove(model)
+            await self._forget(model)
         with contextlib.suppress(SkyliftError, OSError):
             await asyncio.to_thread(model.source.keep, model.reconciler.folders)
         self._check_ready()
@@ -189,7 +197,9 @@ class Library:
         try:
             key = next(self._keys)
             async with self._loads:
-                await self._pool.load(control.Load(key, name, version, str(action.folder)))
+                await self._pool.load(
+                    control.Load(key, name, version, str(action.folder), platform=model.config.platform)
+                )
         except LoadError as problem:
             error = problem.cause
             may_pass = error.kind in _MAY_PASS
@@ -241,19 +251,23 @@ class Library:
         self._tell_progress()
 
     def notes(self) -> list[VersionNote]:
-        """Every version that does not answer, and models without any."""
-        return [
-            VersionNote(
-                name=model.config.name,
-                version=one.version,
-                state=one.state,
-                error_code=one.code.name,
-                error_message=one.message,
-            )
-            for model in self._all()
-            for one in model.reconciler.statuses()
-            if one.state != "AVAILABLE"
-        ]
+        """Every version that does not answer, with those that are not whole yet."""
+        notes = []
+        for model in self._all():
+            known = [one for one in model.reconciler.statuses() if one.state != "AVAILABLE"]
+            waiting = {*model.waiting} - {one.version for one in known} - {*model.reconciler.available}
+            known += [VersionStatus(version, "START", Code.UNAVAILABLE, model.waiting[version]) for version in waiting]
+            notes += [
+                VersionNote(
+                    name=model.config.name,
+                    version=one.version,
+                    state=one.state,
+                    error_code=one.code.name,
+                    error_message=one.message,
+                )
+                for one in known
+            ]
+        return notes
 
     # what clients ask for
 
@@ -333,10 +347,7 @@ class Library:
         return model
 
     def _check(self, configs: Sequence[ModelConfig]) -> None:
-        names = [config.name for config in configs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise StatusError(Code.INVALID_ARGUMENT, f"Illegal to list model {twice[0]} multiple times in config list")
+        check_reload(configs, [model.config for model in self._models.values()])
         for config in configs:
             before = self._models.get(config.name)
             known = before.reconciler.statuses() if before is not None else []
@@ -352,6 +363,7 @@ class Library:
         before = self._models.get(config.name)
         model = self._models[config.name] = self._new(config) if before is None else before
         if before is not None and before.config != config:
+            self._do(asyncio.to_thread(model.source.close))
             model.config, model.source = config, self._source(config)
         model.labels = dict(config.labels)
         model.is_off = False
@@ -362,7 +374,11 @@ class Library:
         self._leaving.append(model)
         self._drive(model)
         if model.reconciler.is_gone:
-            self._leaving.remove(model)
+            self._do(self._forget(model))
+
+    async def _forget(self, model: _Model) -> None:
+        self._leaving.remove(model)
+        await asyncio.to_thread(model.source.close)
 
     async def _settled(self, models: Sequence[_Model]) -> None:
         await self._until(lambda: all(model.is_settled or model.is_off for model in models))

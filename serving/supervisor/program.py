@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving import log
-from serving.arguments import Options, default_replica, parse
+from serving.arguments import Options, default_replica, own_options, parse
 from serving.batching.options import BatchOptions
 from serving.options import Limits, WorkerOptions
 from serving.sources.fetch import Versions
@@ -25,11 +25,12 @@ from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
 from serving.supervisor.follower import Follower
 from serving.supervisor.library import Library
+from serving.supervisor.models_file import ModelsFile
 from serving.supervisor.pool import Pool
 from serving.supervisor.port import address_of, open_port, reserve_port
 from serving.supervisor.reporter import Reporter
 from serving.supervisor.summary import Summary
-from serving.watch.options import WatchOptions
+from serving.watch.options import SampleOptions, WatchOptions
 from skylift import __version__
 from skylift.artifacts.records import ReplicaReport, ReplicaState, now
 from skylift.errors import InputError, SkyliftError
@@ -41,7 +42,9 @@ REPORT_REMOVAL_SECONDS = 5.0
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     try:
-        options = parse(arguments, os.environ)
+        options = _options(arguments)
+        if options is None:
+            return 0
         loop = asyncio.new_event_loop()
         code = loop.run_until_complete(_serve(options))
     except SkyliftError as error:
@@ -51,6 +54,26 @@ def main(arguments: Sequence[str]) -> int:
     # A thread may be waiting for a bucket that does not answer: an ordinary exit would wait with it.
     sys.stderr.flush()
     os._exit(code)
+
+
+def script() -> None:
+    """The command `skylift-serve`."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _options(arguments: Sequence[str]) -> Options | None:
+    """Ours, or those of TensorFlow Serving's own flags; None where only help was asked for."""
+    from serving.flags import ours, reading
+
+    if not reading.is_tensorflow_serving(arguments):
+        return parse(arguments, os.environ)
+    from serving.flags import parsing, table
+
+    flags = parsing.parse(arguments, own_options())
+    if flags.show:
+        sys.stdout.write(table.usage() if flags.show == "help" else f"skylift {__version__}\n")
+        return None
+    return ours.options_of(flags, os.environ)
 
 
 def endpoint_of(url: str) -> tuple[str, str]:
@@ -69,7 +92,7 @@ def endpoint_of(url: str) -> tuple[str, str]:
 async def _serve(options: Options) -> int:
     _check(options)
     listening = open_port(options.host, options.port)
-    grpc = reserve_port(options.host, options.grpc_port) if options.grpc_port is not None else None
+    grpc = reserve_port(options.grpc_host or options.host, options.grpc_port) if options.grpc_port is not None else None
     supervisor = Supervisor(options, listening, address_of(grpc) if grpc is not None else "")
     log.event(
         "listening",
@@ -79,6 +102,8 @@ async def _serve(options: Options) -> int:
         endpoint=supervisor.endpoint,
         pid=os.getpid(),
     )
+    for note in options.notes:
+        log.event("no_effect", message=note)
     return await supervisor.run()
 
 
@@ -126,13 +151,14 @@ class Supervisor:
         self._pool = Pool(
             options.workers,
             listening,
-            _worker_options(options, self.endpoint, grpc_address, self._run_folder.name),
+            _worker_options(options, self.endpoint, self._replica, grpc_address, self._run_folder.name),
             self._changed,
             asked=lambda ask: self._answers.answer(ask),
             snapshot=book.write,
         )
         self._follower: Follower | None = None
         self._library: Library | None = None
+        self._models_file: ModelsFile | None = None
         if self.endpoint:
             cache = Cache(options.cache or default_cache(keep_url), self.endpoint)
             self._follower = Follower(
@@ -146,6 +172,11 @@ class Supervisor:
             )
         else:
             self._library = _library(options, self._pool, self._changed)
+            path, seconds = options.models_poll_path, options.models_poll_seconds
+            if options.models_file is not None:
+                path, seconds = options.models_file, options.poll_seconds
+            if path is not None and seconds:
+                self._models_file = ModelsFile(path, seconds, self._library)
         self._answers = Answers(book, self._pool, self._library)
         work = Bucket(options.work_url) if options.work_url and self._follower is not None else None
         self._reporter = Reporter(work, self._report) if work is not None else None
@@ -164,13 +195,15 @@ class Supervisor:
         source = self._follower or self._library
         assert source is not None
         following = asyncio.create_task(source.run())
+        rereading = asyncio.create_task(self._models_file.run()) if self._models_file is not None else None
         reporting = asyncio.create_task(self._reporter.run()) if self._reporter else None
         summing = asyncio.create_task(self._summary.run(self._options.summary_seconds))
         stopping = asyncio.create_task(asked.wait())
         done, _ = await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
         broken = following if following in done else None
-        following.cancel()
-        summing.cancel()
+        for task in (following, summing, rereading):
+            if task is not None:
+                task.cancel()
         await self._end(hurry, reporting)
         if broken is not None:
             broken.result()  # it never ends by itself: this raises what went wrong
@@ -244,22 +277,42 @@ def _library(options: Options, pool: Pool, changed: Callable[[], None]) -> Libra
         changed,
         poll_seconds=options.poll_seconds,
         mode="resources" if options.spare_memory else "availability",
+        max_retries=options.max_retries,
+        retry_seconds=options.retry_seconds,
+        allow_unavailable_labels=options.allow_unavailable_labels,
     )
 
 
-def _worker_options(options: Options, endpoint: str, grpc_address: str, run_folder: str) -> WorkerOptions:
+def _worker_options(options: Options, endpoint: str, replica: str, grpc_address: str, run_folder: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
         backend=options.backend,
-        batching=BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
+        batching=options.batching or BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
+        gpu_memory_mib=options.gpu_memory_mib,
+        tags=options.tags,
+        prefer_tflite=options.prefer_tflite,
+        warm_iterations=options.warm_iterations,
+        checks_method_names=options.checks_method_names,
+        tensor_content=options.tensor_content,
+        per_model_batching=options.per_model_batching,
+        metrics_path=options.metrics_path,
+        cors=options.cors,
+        ssl_config=str(options.ssl_config or ""),
+        grpc_socket=options.grpc_socket,
+        grpc_arguments=options.grpc_arguments,
         workers=options.workers,
         access=options.access,
         tls_cert=str(options.tls_cert or ""),
         tls_key=str(options.tls_key or ""),
         tls_client_ca=str(options.tls_client_ca or ""),
         tls_client_optional=options.tls_client_optional,
-        watch=WatchOptions(access_log=options.access_log),
+        watch=WatchOptions(
+            access_log=options.access_log,
+            samples=SampleOptions(
+                work=options.work_url or "", endpoint=endpoint, replica=replica, rate=options.sample_rate
+            ),
+        ),
         request_seconds=options.request_seconds,
         run_folder=run_folder,
         grpc_address=grpc_address,

@@ -151,3 +151,23 @@ def mean_of_picture() -> bytes:
         [value("x", FLOAT, ["rows", 224, 224, 3])],
         [value("y", FLOAT, ["rows"])],
     )
+
+
+def weights(count: int) -> bytes:
+    """`y = x * sum of weights`, with so many weights of four bytes each."""
+    return model(
+        [
+            helper.make_node("ReduceSum", ["weights"], ["total"], keepdims=0),
+            helper.make_node("Mul", ["x", "total"], ["y"]),
+        ],
+        [value("x", FLOAT, ["rows"])],
+        [value("y", FLOAT, ["rows"])],
+        [constant("weights", np.random.default_rng(0).random(count, np.float32))],
+    )
+
+
+def impossible() -> bytes:
+    """A whole file whose model nothing can compute."""
+    return model(
+        [helper.make_node("NoSuchOperation", ["x"], ["y"])], [value("x", FLOAT, None)], [value("y", FLOAT, None)]
+    )

@@ -65,7 +65,10 @@ def test_features_of_the_context_are_those_of_every_example_unless_it_has_its_ow
         ({"examples": [{"x": ["a", 1]}]}, "Unexpected element type in feature: x expecting type: bytes"),
         ({"examples": [{"x": {"b64": "!"}}]}, "Unable to base64 decode"),
         ({"signature_name": "no", "examples": [{"x": 1.0}]}, "No signature was found with the name: no"),
-        ({"signature_name": "classify_x_to_y", "examples": [{"x": 1.0}]}, "Expected regression signature method_name"),
+        (
+            {"signature_name": "classify_x_to_y", "examples": [{"x": 1.0}]},
+            "No regression outputs found in SignatureDef",
+        ),
         ({"signature_name": "regress_x_to_y", "examples": [{"x": 1}]}, "Data types don't match"),
         ({"signature_name": "regress_x_to_y", "examples": [{"y": 1.0}]}, "is required but could not be found"),
         ({"signature_name": "regress_x_to_y", "examples": [{"\ud800": 1.0}]}, "surrogate"),

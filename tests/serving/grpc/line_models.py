@@ -85,6 +85,8 @@ for _dtype in ("uint64", "bool", "string", "complex64", "complex128"):
 class Line:
     platform = "numpy"
 
+    checks_method_names = True
+
     def __init__(self, name: str, version: int) -> None:
         self.name = name
         self.version = version
