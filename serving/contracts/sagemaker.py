@@ -145,7 +145,7 @@ class SageMaker:
 
     async def _all(self) -> list[tuple[str, str]]:
         """Names and places, by name."""
-        if self._models.endpoint:  # whose deployments lie in its bucket
+        if self._models.endpoint:  # its deployments lie in its bucket
             return sorted((name, "") for name in self._models.served_names())
         return msgspec.json.decode(await self._manage("list", {}), type=list[tuple[str, str]])
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from serving import control
+from serving.contracts.shelf import Shelf
 from serving.interface import Code, ModelConfig, StatusError
 from serving.supervisor.library import Library
 from serving.supervisor.pool import Pool
@@ -33,12 +34,14 @@ class Answers:
 
     Args:
         library: where models may be changed; None where an endpoint's deployments say what is served.
+        shelf: where they come and go by SageMaker's routes.
     """
 
-    def __init__(self, book: Book, pool: Pool, library: Library | None) -> None:
+    def __init__(self, book: Book, pool: Pool, library: Library | None, shelf: Shelf | None = None) -> None:
         self._book = book
         self._pool = pool
         self._library = library
+        self._shelf = shelf or Shelf(library, None, 1)
 
     async def answer(self, ask: control.Ask) -> control.Reply:
         try:
@@ -54,6 +57,8 @@ class Answers:
             await self._pool.snapshots()
             page, content_type = render.render(self._book.ledger.total(), body["accept"])
             return msgspec.json.encode([page.decode(), content_type]).decode()
+        if what in ("list", "add", "remove"):
+            return await self._shelf.do(what, body)
         library = self._library
         if library is None:
             raise StatusError(
@@ -67,10 +72,6 @@ class Answers:
                 await library.unload(body["name"])
             case "reload":
                 await library.reload([msgspec.convert(one, ModelConfig) for one in body["configs"]])
-            case "add":
-                await library.add(ModelConfig(body["name"], body["base_path"]))
-            case "remove":
-                await library.remove(body["name"])
             case _:
                 raise StatusError(Code.UNIMPLEMENTED, f"{what} is not served here")
         return ""
