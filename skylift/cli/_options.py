@@ -67,6 +67,15 @@ def complete_models(ctx: click.Context, _param: click.Parameter, incomplete: str
     return _quietly(names, incomplete)
 
 
+def complete_endpoints(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def names() -> list[str]:
+        from skylift.artifacts import endpoints
+
+        return endpoints.list_endpoints(open_stack(ctx, None).keep)
+
+    return _quietly(names, incomplete)
+
+
 def complete_recipes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     def names() -> list[str]:
         from skylift.launch import recipes
@@ -105,7 +114,12 @@ def stack_option(command: F) -> F:
 
 def endpoint_option(command: F) -> F:
     return click.option(
-        "-e", "--endpoint", default=None, metavar="NAME", help="The endpoint. Default: the stack's only one."
+        "-e",
+        "--endpoint",
+        default=None,
+        metavar="NAME",
+        shell_complete=complete_endpoints,
+        help="The endpoint. Default: the stack's only one.",
     )(command)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skylift.cli._options import endpoint_option
+from skylift.cli._options import complete_endpoints, endpoint_option
 
 if TYPE_CHECKING:
     from skylift.artifacts.comparing import CanaryLimits
@@ -86,7 +86,7 @@ def _number(name: str, text: str) -> float:
 
 def endpoint_argument(command: F) -> F:
     """The endpoint, as an argument or with `--endpoint`."""
-    command = click.argument("named", metavar="[ENDPOINT]", required=False)(command)
+    command = click.argument("named", metavar="[ENDPOINT]", required=False, shell_complete=complete_endpoints)(command)
     return endpoint_option(command)
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import click
 
 from skylift.cli import _release
-from skylift.cli._options import common, endpoint_option, open_stack, stack_option
+from skylift.cli._options import common, complete_endpoints, endpoint_option, open_stack, stack_option
 
 
 @click.command("approve", short_help="Agree to a deployment that somebody else made.")
-@click.argument("named", metavar="[ENDPOINT]", required=False)
+@click.argument("named", metavar="[ENDPOINT]", required=False, shell_complete=complete_endpoints)
 @click.argument("number", metavar="[DEPLOYMENT]", required=False)
 @endpoint_option
 @stack_option

@@ -137,3 +137,14 @@ def test_an_approval_is_asked_for_and_given(skylift, bench, monkeypatch):
 def test_an_approval_that_nobody_asked_for_says_so(skylift, bench, served):
     ended = skylift("approve")
     assert ended.code == 0 and "does not ask for approval" in ended.out
+
+
+def test_endpoints_are_completed(bench, served):
+    import click
+
+    from skylift.cli import cli
+    from skylift.cli._group import App
+    from skylift.cli._options import complete_endpoints
+
+    context = click.Context(cli, obj=App())
+    assert [one.value for one in complete_endpoints(context, click.Argument(["named"]), "de")] == [ENDPOINT]

@@ -86,7 +86,7 @@ class TestWorse:
         [
             ({"errors": (0.0, 1.0)}, 1300, "end in an error"),
             ({"errors": (0.0, 0.1)}, 5000, "end in an error"),
-            ({"errors": (0.01, 0.04)}, 50_000, "end in an error"),
+            ({"errors": (0.01, 0.04)}, 80_000, "end in an error"),
             ({"refusals": (0.0, 1.0)}, 1300, "are refused"),
             ({"ms": (20.0, 60.0)}, 2000, "median latency"),
             ({"ms": (20.0, 45.0)}, 10_000, "median latency"),
