@@ -6,14 +6,16 @@ import argparse
 import re
 import shlex
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
 from serving.batching.options import BatchOptions
+from serving.contracts.surroundings import detect
 from serving.interface import ModelConfig
+from serving.log import Form
 from serving.options import BackendChoice
 from skylift.errors import InputError
 
@@ -32,6 +34,10 @@ FROM_ENVIRONMENT = {
     "SKYLIFT_DRAIN_SECONDS": "--drain-seconds",
     "SKYLIFT_API_KEYS": "--access",
     "SKYLIFT_REPLICA": "--replica",
+    "SKYLIFT_MOUNTED": "--mounted",
+    "SKYLIFT_MODELS_FOLDER": "--models-folder",
+    "SKYLIFT_DEFAULT_MODEL": "--default-model",
+    "SKYLIFT_LOG_FORMAT": "--log-format",
 }
 """Variables that stand for options, where a service starts the image with none: the option wins."""
 
@@ -68,6 +74,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     replica: str | None
     sample_rate: float
     gpu_memory_mib: int
+    mounted: str | None
+    models_folder: Path | None
+    default_model: str
+    health_route: str
+    predict_route: str
+    log_format: Form
+    batch_delay_ms: float
 
     max_retries: int = 5
     retry_seconds: float = 60.0
@@ -98,12 +111,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
-    """Options from the command line, and from variables for those that it leaves out.
+    """Options from the command line, from variables for those that it leaves out, and from the service that we run at for the rest.
 
     Raises:
         InputError: an option is missing, unknown or out of its range.
     """
-    options = read([*given_by(environment or {}), *arguments])
+    around = detect(environment or {}, arguments)
+    options = read([*around.options, *given_by(environment or {}), *around.arguments])
+    options = msgspec.structs.replace(options, notes=around.notes)
     check(options)
     return options
 
@@ -160,9 +175,10 @@ def check(options: Options) -> None:
         )
         if is_given
     ]
-    if len(sources) != 1:
+    if len(sources) > 1 or not (sources or options.mounted or options.models_folder):
         what = f"{' and '.join(sources)} exclude each other" if sources else "it is not said what to serve"
-        raise InputError(what, hint="give one of --endpoint URL, --model NAME=PATH (several times), --models FILE")
+        hint = "give one of --endpoint URL, --model NAME=PATH (several times), --models FILE, --mounted PATH"
+        raise InputError(what, hint=hint)
     names = [config.name for config in options.models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -230,8 +246,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--approval", action="store_true", help="serve a deployment only with somebody's approval")
     add("--sample-rate", type=_share, default=0.0, help="share of the requests that are stored in the work bucket (0)")
     add("--gpu-memory-mib", type=_whole(0, 1 << 20), default=0, help="of the GPU; 0: as it is needed (default 0)")
+    add("--batch-delay-ms", type=_seconds, default=0.0, help="a batch that is not full waits for more rows (default 0)")
+    add("--log-format", choices=("plain", "google"), default="plain", help="of the events on stderr (default plain)")
+    _add_contracts(parser.add_argument_group("managed services").add_argument)
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
     return parser
+
+
+def _add_contracts(add: Callable[..., object]) -> None:
+    add(
+        "--mounted",
+        type=_place,
+        metavar="PATH|URL",
+        help="a model that a service has mounted: served where nothing else is said, and while the endpoint cannot be reached",
+    )
+    add("--models-folder", type=Path, metavar="PATH", help="`POST /models` may load the models below it (default: none)")
+    add("--default-model", default="", metavar="NAME", help="answers where a request names none and there are several")
+    add("--health-route", type=_route, default="", metavar="PATH", help="answered as /readyz is, for Vertex AI")
+    add("--predict-route", type=_route, default="", metavar="PATH", help="answered as /predict is, for Vertex AI")
 
 
 def default_replica(port: int) -> str:
@@ -244,9 +276,17 @@ def _model(text: str) -> tuple[str, str]:
     name, equals, base_path = text.partition("=")
     if not (name and equals and base_path) or re.search(r"[/:]", name):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
-    if "://" not in base_path:
-        base_path = str(Path(base_path).absolute())
-    return name, base_path
+    return name, _place(base_path)
+
+
+def _place(text: str) -> str:
+    return text if "://" in text else str(Path(text).absolute())
+
+
+def _route(text: str) -> str:
+    if not text.startswith("/") or "?" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /predict")
+    return text
 
 
 def _whole(least: int, most: int) -> type[int]:

@@ -8,6 +8,7 @@ import msgspec
 
 from serving.batching.options import BatchOptions
 from serving.contracts.options import ContractOptions
+from serving.log import Form
 from serving.watch.options import WatchOptions
 
 BackendChoice = Literal["auto", "onnx", "tensorflow", "tflite"]
@@ -82,6 +83,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     run_folder: str = ""
     """A folder that nobody else may enter, for the workers' own sockets."""
     contracts: ContractOptions = ContractOptions()
+    log_format: Form = "plain"
     grpc_address: str = ""
     """Where gRPC listens, `host:port`; empty for nowhere."""
     grpc_socket: str = ""

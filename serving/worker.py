@@ -296,6 +296,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     options = msgspec.json.decode(options_json, type=WorkerOptions)
+    log.use(options.log_format)
     listening = socket.socket(fileno=int(listening_fd))
     channel = socket.socket(fileno=int(control_fd))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

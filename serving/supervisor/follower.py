@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from serving import control, log
+from serving.contracts.last_copy import LastCopy
 from serving.notes import VersionNote
 from serving.supervisor.bucket import Bucket
 from serving.supervisor.cache import Cache
@@ -34,6 +35,7 @@ class Follower:
         changed: called when any of the attributes changed.
         replica: who vetoes a canary that fails.
         asks_approval: whether a deployment may serve only with somebody's consent. The stack says so, never the bucket.
+        mounted: a copy that the service has mounted, for a start without the bucket on a machine that has none of its own.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Follower:
         *,
         replica: str = "",
         asks_approval: bool = False,
+        mounted: LastCopy | None = None,
     ) -> None:
         self.wanted: int | None = None
         self.serving: Deployment | None = None
@@ -69,6 +72,7 @@ class Follower:
         self._order: control.Load | None = None
         """By which the version that answers was loaded."""
         self._asks_approval = asks_approval
+        self._mounted = mounted
         self._walked_back: int | None = None
         """The deployment in whose place an earlier one was looked for."""
         self._canary = CanaryRunner(keep, cache, pool, self._keys, self._reroute, self._publish, replica)
@@ -94,6 +98,7 @@ class Follower:
         done, _ = await asyncio.wait([first], timeout=FIRST_ANSWER_SECONDS)
         if not done:
             await self._begin_from_cache()
+            await self._begin_from_mounted()
         try:
             await first
             while True:
@@ -157,6 +162,7 @@ class Follower:
             log.event("bucket_unreachable", message=error.message, hint=error.hint)
         if self.serving is None:
             await self._begin_from_cache()
+            await self._begin_from_mounted()
         if self.serving is None:
             self._report(error)
 
@@ -327,6 +333,28 @@ class Follower:
             log.event("cached_copy_failed", message=refused.cause.message)
         else:
             await self._let_serve(deployment, order)
+
+    async def _begin_from_mounted(self) -> None:
+        """Serve what the service has mounted until a deployment answers, if nothing does yet."""
+        if self._mounted is None or self._order is not None:
+            return
+        try:
+            found = await asyncio.to_thread(self._mounted.find)
+            if found is None:
+                return
+            async with self._one_at_a_time:
+                if self._order is not None:
+                    return  # the bucket answered meanwhile
+                order = control.Load(next(self._keys), found.name, found.version, str(found.folder), found.digest)
+                await self._pool.load(order)
+                log.event("starting_from_mounted", model=found.name, version=found.version)
+                self._order = order
+                await self._reroute()
+        except (SkyliftError, LoadError) as error:
+            log.event("mounted_copy_failed", message=str(error))
+            return
+        self._ready()
+        self._publish()
 
     # telling
 

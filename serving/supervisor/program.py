@@ -16,6 +16,11 @@ from pathlib import Path
 from serving import log
 from serving.arguments import Options, default_replica, own_options, parse
 from serving.batching.options import BatchOptions
+from serving.contracts.last_copy import LastCopy
+from serving.contracts.mounted import find_models
+from serving.contracts.options import ContractOptions
+from serving.contracts.shelf import Shelf
+from serving.contracts.surroundings import SERVE
 from serving.options import Limits, WorkerOptions
 from serving.sources.fetch import Versions
 from serving.sources.folders import Source
@@ -45,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         options = _options(arguments)
         if options is None:
             return 0
+        log.use(options.log_format)
         loop = asyncio.new_event_loop()
         code = loop.run_until_complete(_serve(options))
     except SkyliftError as error:
@@ -67,6 +73,8 @@ def _options(arguments: Sequence[str]) -> Options | None:
 
     if not reading.is_tensorflow_serving(arguments):
         return parse(arguments, os.environ)
+    if arguments[:1] == [SERVE]:
+        arguments = arguments[1:]
     from serving.flags import parsing, table
 
     flags = parsing.parse(arguments, own_options())
@@ -169,6 +177,7 @@ class Supervisor:
                 self._changed,
                 replica=self._replica,
                 asks_approval=options.approval,
+                mounted=_last_copy(options),
             )
         else:
             self._library = _library(options, self._pool, self._changed)
@@ -177,7 +186,8 @@ class Supervisor:
                 path, seconds = options.models_file, options.poll_seconds
             if path is not None and seconds:
                 self._models_file = ModelsFile(path, seconds, self._library)
-        self._answers = Answers(book, self._pool, self._library)
+        shelf = Shelf(self._library, options.models_folder, options.workers)
+        self._answers = Answers(book, self._pool, self._library, shelf)
         work = Bucket(options.work_url) if options.work_url and self._follower is not None else None
         self._reporter = Reporter(work, self._report) if work is not None else None
         self._summary = Summary(self.endpoint, self._replica, self._pool.take_traffic)
@@ -264,10 +274,18 @@ class Supervisor:
         return "empty" if follower.is_ready else "loading"
 
 
+def _last_copy(options: Options) -> LastCopy | None:
+    if options.mounted is None:
+        return None
+    return LastCopy(options.mounted, options.default_model, Versions(options.cache or default_cache("models")))
+
+
 def _library(options: Options, pool: Pool, changed: Callable[[], None]) -> Library:
     from serving.sources.config import read_models
 
     configs = read_models(options.models_file).models if options.models_file is not None else options.models
+    if not configs and options.mounted is not None:
+        configs = find_models(options.mounted)
     root = options.cache or default_cache("models")
     versions = Versions(root)
     return Library(
@@ -288,7 +306,18 @@ def _worker_options(options: Options, endpoint: str, replica: str, grpc_address:
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
         backend=options.backend,
-        batching=options.batching or BatchOptions(max_batch_rows=options.max_batch_rows, queue_rows=options.queue_rows),
+        batching=options.batching
+        or BatchOptions(
+            max_batch_rows=options.max_batch_rows,
+            queue_rows=options.queue_rows,
+            max_delay_seconds=options.batch_delay_ms / 1000,
+        ),
+        contracts=ContractOptions(
+            health_route=options.health_route,
+            predict_route=options.predict_route,
+            default_model=options.default_model,
+        ),
+        log_format=options.log_format,
         gpu_memory_mib=options.gpu_memory_mib,
         tags=options.tags,
         prefer_tflite=options.prefer_tflite,

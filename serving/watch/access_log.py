@@ -15,7 +15,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from serving import log
 from serving.calls import Call
+from serving.http.status import http_status
 from serving.watch.sinks import Sink
 from serving.watch.status_names import is_success
 
@@ -111,6 +113,9 @@ class AccessLog:
             self._dropped(1)
             return
         line = self._line(call)
+        if log.is_google():
+            severity = b"ERROR" if http_status(call.status) >= 500 else b"INFO"
+            line = b'{"severity":"%b","message":"request",%b' % (severity, line[1:])
         self._made += len(line)
         self._lines.append(line)
         if not self._is_due.is_set():
