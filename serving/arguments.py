@@ -260,7 +260,7 @@ def _add_contracts(add: Callable[..., object]) -> None:
         metavar="PATH|URL",
         help="a model that a service has mounted: served where nothing else is said, and while the endpoint cannot be reached",
     )
-    add("--models-folder", type=Path, metavar="PATH", help="`POST /models` may load the models below it (default: none)")
+    add("--models-folder", type=Path, metavar="PATH", help="`POST /models` may load models below it (default: none)")
     add("--default-model", default="", metavar="NAME", help="answers where a request names none and there are several")
     add("--health-route", type=_route, default="", metavar="PATH", help="answered as /readyz is, for Vertex AI")
     add("--predict-route", type=_route, default="", metavar="PATH", help="answered as /predict is, for Vertex AI")

@@ -197,8 +197,8 @@ class Source:
 
     def _is_at_rest(self, name: str, listing: Listing) -> bool:
         assert self._settling is not None
-        if MANIFEST in listing.sizes or self.config.is_mounted:  # its digests decide, or it was whole before it was named
-            return True
+        if MANIFEST in listing.sizes or self.config.is_mounted:
+            return True  # its digests decide, or it was whole before it was named
         return self._settling.is_at_rest(name, listing.state, listing.changed, self._now(), self._wall())
 
 
