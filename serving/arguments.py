@@ -284,7 +284,7 @@ def _place(text: str) -> str:
 
 
 def _route(text: str) -> str:
-    if not text.startswith("/") or "?" in text:
+    if text and (not text.startswith("/") or "?" in text):
         raise argparse.ArgumentTypeError(f"{text!r} is no path such as /predict")
     return text
 
