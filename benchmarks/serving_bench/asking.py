@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,9 +102,19 @@ def plain_json(path: str, rows: Any, key: str, answer: str) -> Ask:
     return Ask("JSON", path, body, read, {"Content-Type": "application/json"})
 
 
-def once(port: int, ask: Ask, timeout: float = 60.0) -> tuple[int, bytes, dict[str, str]]:
+def connect(port: int, *, timeout: float, is_secure: bool = False) -> http.client.HTTPConnection:
+    """To this machine; by TLS without a look at the certificate, which is one of ours."""
+    if not is_secure:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
+
+
+def once(port: int, ask: Ask, timeout: float = 60.0, *, is_secure: bool = False) -> tuple[int, bytes, dict[str, str]]:
     """Ask once over a connection of its own: status, body, headers with names in lower case."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = connect(port, timeout=timeout, is_secure=is_secure)
     try:
         connection.request("POST", ask.path, ask.body, ask.headers)
         answer = connection.getresponse()
@@ -112,10 +123,10 @@ def once(port: int, ask: Ask, timeout: float = 60.0) -> tuple[int, bytes, dict[s
         connection.close()
 
 
-def problem(port: int, ask: Ask, expected: Any) -> str:
+def problem(port: int, ask: Ask, expected: Any, *, is_secure: bool = False) -> str:
     """What is wrong with a server's answer; empty where it is the model's."""
     try:
-        status, body, headers = once(port, ask)
+        status, body, headers = once(port, ask, is_secure=is_secure)
     except (OSError, http.client.HTTPException) as error:
         return f"no answer: {type(error).__name__}"
     if status in (404, 405, 501) or (status == 400 and b"Malformed request" in body):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, RIGHT = 760.0, 270.0, 70.0
+WIDTH, LEFT, RIGHT = 800.0, 320.0, 60.0
 BAR, STEP, TOP = 16.0, 23.0, 34.0
 
 STYLE = """\

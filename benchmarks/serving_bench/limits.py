@@ -27,6 +27,11 @@ class Limit:
     rate: float
     cpu_ms: float
 
+    @property
+    def share(self) -> float:
+        """Of the CPUs that were ours meanwhile: less than 1 where the machine did other things too."""
+        return self.rate * self.cpu_ms / 1000 / self.processes
+
 
 def measure(model: Model, batch: int, seconds: float, cpus: list[int]) -> Limit:
     """One process of one thread on each of `cpus`, all at the same time."""

@@ -18,7 +18,7 @@ from benchmarks.serving_bench.ours import Server, running
 from benchmarks.serving_bench.processes import children, memory_mib, proportional_mib
 
 SECTION = "Start and memory"
-OPTION = "--model_config_file"
+OPTION = "--models"
 COUNT = 100
 LIMIT_MIB = 400.0
 
@@ -51,7 +51,7 @@ def measure(count: int = COUNT) -> Many:
         raise RuntimeError(f"not served: there is no {OPTION}")
     with tempfile.TemporaryDirectory() as scratch:
         config = folders(Path(scratch), count)
-        command = [sys.executable, "-P", "-m", "serving", f"{OPTION}={config}", "--port=0", "--rest_api_port=0"]
+        command = [sys.executable, "-P", "-m", "serving", OPTION, str(config), "--port", "0"]
         with running(command, Path(scratch) / "log") as server:
             for number in range(count):
                 _ask(server, f"tiny-{number}")

@@ -34,6 +34,11 @@ class Live(Protocol):
     @property
     def grpc_port(self) -> int | None: ...
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether it takes TLS alone."""
+        ...
+
 
 @dataclass(frozen=True)
 class Call:
@@ -67,6 +72,11 @@ class Measured:
         """The median of the repeats."""
         found = sorted(self.limits.get((processes, batch), []), key=lambda one: one.rate)
         return found[len(found) // 2] if found else None
+
+    @property
+    def share(self) -> float:
+        """Least share of the CPUs that any in-process measurement had; 1 where there was none."""
+        return min((one.share for found in self.limits.values() for one in found), default=1.0)
 
     def cell(self, server: str, way: str, connections: int) -> Cell | None:
         return next((one for one in merged(self.cells) if one.key == (server, way, connections)), None)
@@ -139,7 +149,7 @@ def one(server: str, live: Live, ask: Ask | Call, connections: int, seconds: flo
 def check(live: Live, ask: Ask | Call, expected: Any) -> str:
     """What is wrong with the answers to a request; empty where they are the model's."""
     if isinstance(ask, Ask):
-        return asking.problem(live.port, ask, expected)
+        return asking.problem(live.port, ask, expected, is_secure=live.is_secure)
     if live.grpc_port is None:
         return "not served"
     return calling.problem(live.grpc_port, ask.message, expected, metadata=ask.metadata)
@@ -152,5 +162,7 @@ def load(live: Live, ask: Ask | Call, connections: int, seconds: float) -> Outco
         plan = program.Plan(connections, seconds)
         return program.grpc(live.grpc_port, calling.METHOD, ask.message, plan, ask.metadata).outcome()
     if wrk.is_there():
-        return wrk.run(live.port, ask, connections, seconds)
+        return wrk.run(live.port, ask, connections, seconds, is_secure=live.is_secure)
+    if live.is_secure:
+        raise RuntimeError("TLS is measured with wrk only")
     return program.http(live.port, ask.raw(), program.Plan(connections, seconds)).outcome()

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serving_bench import ROOT
+from benchmarks.serving_bench.asking import connect
 from benchmarks.serving_bench.machine import pinned
 from benchmarks.serving_bench.model import INPUT, OUTPUT, Model
 from benchmarks.serving_bench.processes import children, end
@@ -65,25 +66,39 @@ class Bench:
         return endpoints.deploy(self.keep, ENDPOINT, ref, by="benchmark").number
 
     @contextlib.contextmanager
-    def server(self, *options: str, cpu: int | None = None, is_waited_for: bool = True) -> Iterator[Server]:
-        """Our server on free ports, with its own empty cache, until the block ends."""
+    def server(
+        self, *options: str, cpu: int | None = None, is_waited_for: bool = True, more: Mapping[str, str] | None = None
+    ) -> Iterator[Server]:
+        """Our server on free ports, with its own empty cache, until the block ends.
+
+        Args:
+            cpu: that all its processes are bound to.
+            more: environment variables.
+        """
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             command = [sys.executable, "-P", "-m", "serving", "--endpoint", f"{self.keep.url}/endpoints/{ENDPOINT}"]
             command += ["--work", self.work.url, "--port", "0", "--cache", f"{scratch}/cache", *options]
-            with running(pinned(command, cpu), Path(scratch) / "log") as server:
+            with running(pinned(command, cpu), Path(scratch) / "log", more) as server:
                 if is_waited_for:
                     server.wait_ready()
                 yield server
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[Server]:
+def running(command: Sequence[str], log: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A server that writes its events as JSON lines to standard error."""
     began = time.monotonic()
     with log.open("wb") as stderr:
-        process = subprocess.Popen(list(command), cwd=ROOT, stderr=stderr, stdout=stderr, start_new_session=True)
+        process = subprocess.Popen(
+            list(command),
+            cwd=ROOT,
+            env={**os.environ, **(more or {})},
+            stderr=stderr,
+            stdout=stderr,
+            start_new_session=True,
+        )
     try:
-        yield Server(process, log, began)
+        yield Server(process, log, began, is_secure="--tls-cert" in command)
     finally:
         end(process)
 
@@ -95,6 +110,7 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
     began: float
+    is_secure: bool = False
 
     @property
     def pid(self) -> int:
@@ -138,7 +154,7 @@ class Server:
         return found[0]
 
     def _is_ready(self, path: str) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = connect(self.port, timeout=5, is_secure=self.is_secure)
         try:
             connection.request("GET", path)
             return connection.getresponse().status == 200

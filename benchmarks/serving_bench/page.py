@@ -54,6 +54,8 @@ def page(report: Report) -> str:
         rounds=report.rounds, seconds=report.seconds, machine=report.machine, generator=report.generator
     )
     parts = [head]
+    if report.warning:
+        parts.append(f"**{report.warning}**\n")
     if panels_of(report):
         parts.append(f"![Requests a second and CPU time per request, by server]({NAME}.svg)\n")
     parts += ["## Promises\n", *_promises(report.claims)]

@@ -12,6 +12,9 @@ from benchmarks.serving_bench.figures import Cell, Claim, merged
 from benchmarks.serving_bench.machine import Machine
 from benchmarks.serving_bench.matrix import Measured
 
+QUIET_SHARE = 0.93
+"""Of the CPUs: a measurement that had less shows the neighbours too."""
+
 
 @dataclass
 class Report:
@@ -40,6 +43,7 @@ class Report:
             "seconds": self.seconds,
             "rounds": self.rounds,
             "generator": self.generator,
+            "warning": self.warning,
             "limits": [asdict(limit) for limit in self.limits()],
             "cells": [cell.plain() for cell in merged(self.measured.cells)],
             "skipped": [[*key, why] for key, why in self.measured.skipped.items()],
@@ -52,12 +56,21 @@ class Report:
     def limits(self) -> list[Any]:
         return [found for key in self.measured.limits if (found := self.measured.limit(*key)) is not None]
 
+    @property
+    def warning(self) -> str:
+        """What makes the figures doubtful; empty where nothing does."""
+        share = self.measured.share
+        if share > QUIET_SHARE:
+            return ""
+        return f"The machine did other things meanwhile: once only {share:.0%} of its CPUs were left. Measure again when it is quiet."
+
     def is_kept(self) -> bool:
         """Whether nothing that was measured misses its limit."""
         return all(claim.holds is not False for claim in self.claims)
 
     def text(self) -> str:
-        parts = [f"{self.machine}\n{self.rounds} rounds, {self.seconds:g} s a cell, load from {self.generator}"]
+        parts = [self.warning] if self.warning else []
+        parts += [f"{self.machine}\n{self.rounds} rounds, {self.seconds:g} s a cell, load from {self.generator}"]
         if self.measured.limits:
             parts += [table(LIMIT_HEAD, map(limit_row, self.limits()))]
         if self.measured.cells:

@@ -64,6 +64,7 @@ class Run:
         ours = subjects.all_of(self._bench, self._model, self._rows, len(self._cpus))
         if plan.is_quick:
             ours = [replace(ours[0], connections=(1, 64)), *(replace(one, connections=(64,)) for one in ours[1:])]
+        self.report.settings.update({one.name: one.note for one in ours})
         measured = matrix.measure(
             [*ours, *self._peers(expected)],
             self._model,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.serving_bench import asking, calling, ours
+from benchmarks.serving_bench import asking, calling, features, ours
 from benchmarks.serving_bench.asking import Ask
 from benchmarks.serving_bench.matrix import Call, Subject
 from benchmarks.serving_bench.model import Model
@@ -18,14 +18,25 @@ BINARY, JSON, FLAT, GRPC = "v2 binary", "TF Serving JSON", "v2 JSON", calling.WA
 
 
 def all_of(bench: Bench, model: Model, rows: Any, workers: int) -> list[Subject]:
-    """With the defaults first."""
-    return [defaults(bench, model, rows, workers)]
-
-
-def defaults(bench: Bench, model: Model, rows: Any, workers: int) -> Subject:
-    """Workers and a port for gRPC are all that is asked for."""
+    """With the defaults first; then with every feature, and with TLS as well (which our generator for gRPC cannot)."""
     options = _options(workers)
-    return Subject(DEFAULTS, functools.partial(bench.server, *options), asks(model.name, rows), note=" ".join(options))
+    folder = bench.folder / "features"
+    folder.mkdir()
+    every = features.every(folder)
+    secure = features.with_tls(every, folder)
+    http = [ask for ask in asks(model.name, rows, secure.headers) if isinstance(ask, Ask)]
+    return [
+        Subject(DEFAULTS, functools.partial(bench.server, *options), asks(model.name, rows), note=" ".join(options)),
+        Subject(
+            EVERYTHING,
+            functools.partial(features.server, bench, every, *options),
+            asks(model.name, rows, every.headers),
+            note=every.said,
+        ),
+        Subject(
+            f"{EVERYTHING}, TLS", functools.partial(features.server, bench, secure, *options), http, note=secure.said
+        ),
+    ]
 
 
 def asks(model: str, rows: Any, headers: dict[str, str] | None = None) -> list[Ask | Call]:

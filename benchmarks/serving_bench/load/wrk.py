@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.serving_bench.asking import Ask
 from benchmarks.serving_bench.load.outcome import Outcome
-from benchmarks.serving_bench.machine import pinned
 
 MARK = "figures "
 
@@ -35,7 +34,7 @@ def is_there() -> bool:
     return shutil.which("wrk") is not None
 
 
-def run(port: int, ask: Ask, connections: int, seconds: float, cpu: int | None = None) -> Outcome:
+def run(port: int, ask: Ask, connections: int, seconds: float, *, is_secure: bool = False) -> Outcome:
     """Ask for so long; one thread asks."""
     with tempfile.TemporaryDirectory() as scratch:
         body, script = Path(scratch) / "body", Path(scratch) / "ask.lua"
@@ -43,9 +42,8 @@ def run(port: int, ask: Ask, connections: int, seconds: float, cpu: int | None =
         script.write_text(lua(ask, body))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            pinned([*command, "-s", str(script), f"http://127.0.0.1:{port}"], cpu), capture_output=True, text=True
-        )
+        url = f"{'https' if is_secure else 'http'}://127.0.0.1:{port}"
+        done = subprocess.run([*command, "-s", str(script), url], capture_output=True, text=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"wrk ended with {done.returncode}: {done.stderr.strip()[:300]}")

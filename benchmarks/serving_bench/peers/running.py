@@ -28,6 +28,7 @@ class Running:
     process: subprocess.Popen[bytes]
     port: int
     grpc_port: int | None = None
+    is_secure: bool = False
 
     @property
     def pid(self) -> int:
