@@ -205,15 +205,19 @@ def replicas(stack: Stack, endpoint: str) -> list[records.ReplicaReport]:
 
 
 def answering(stack: Stack, endpoint: str) -> records.Deployment | None:
-    """The deployment that replicas serve now; the one that the pointer names may be one that they could not."""
+    """The deployment that replicas serve now; the one that the pointer names may be one that they could not, or may not yet."""
     pointed = serving_now(stack, endpoint)
     living = replicas(stack, endpoint)
     if pointed is None or not living:
         return pointed
-    if any(pointed.number in (one.serving, one.wanted if one.failure is None else None) for one in living):
+    if any(one.serving == pointed.number or (one.wanted == pointed.number and _is_coming(one)) for one in living):
         return pointed  # serves, or on its way to
     numbers = [one.serving for one in living if one.serving is not None]
     return endpoints.read_deployment(stack.keep, endpoint, max(numbers)) if numbers else None
+
+
+def _is_coming(report: records.ReplicaReport) -> bool:
+    return report.failure is None and not report.waiting
 
 
 def verify(stack: Stack, wanted: records.ModelRef, notice: Notice, progress: Bytes | None) -> records.ModelManifest:

@@ -230,6 +230,21 @@ class TestApproval:
         self.approve(bench, monkeypatch, promoted.number)
         assert factors(gate) == {3.0}
 
+    def test_what_waits_is_not_what_a_canary_stands_beside_and_to_leave_it_needs_nobody(
+        self, bench: StackBench, gate: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.stack.deploy("scale:1")
+        self.approve(bench, monkeypatch)
+        bench.publish_scale(3)
+        bench.publish_scale(4)
+        bench.stack.deploy("scale:2")
+        bench.wait_report(lambda report: report.waiting == "approval")
+        made = bench.stack.deploy("scale:3", canary=0.5)
+        assert made.model.version == 1
+        bench.stack.rollback()
+        bench.wait_report(lambda report: report.waiting == "" and report.serving == report.wanted == 4)
+        assert factors(gate) == {2.0}
+
     def test_what_is_not_there_cannot_be_approved(self, bench: StackBench, gate: Server) -> None:
         with pytest.raises(NotFoundError, match="nothing to approve"):
             bench.stack.approve()

@@ -68,5 +68,22 @@ def slow_scale(turns: int) -> bytes:
     return model(nodes, [value("x", FLOAT, ["rows", 3])], [value("y", FLOAT, ["rows", 3])], constants)
 
 
+def heavy(mib: int, factor: float) -> bytes:
+    """`y = factor * x`, with a table of so many MiB that is read at a place that the input decides."""
+    table = np.full(mib * 2**18, factor, np.float32)
+    return model(
+        [
+            helper.make_node("ReduceMin", ["x"], ["least"], keepdims=0),
+            helper.make_node("Greater", ["least", "high"], ["is_above"]),
+            helper.make_node("Cast", ["is_above"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "place"], ["factor"]),
+            helper.make_node("Mul", ["x", "factor"], ["y"]),
+        ],
+        [value("x", FLOAT, ["rows", 3])],
+        [value("y", FLOAT, ["rows", 3])],
+        [constant("high", np.float32(1e9)), constant("table", table)],
+    )
+
+
 def publish(bench: Bench, raw: bytes) -> ModelRef:
     return bench.publish(raw, inputs=ROW, outputs=OUT)

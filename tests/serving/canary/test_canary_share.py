@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from serving.split import Split
+from tests.serving.canary import canary_models
 from tests.serving.canary.conftest import Canaries, crowd
 from tests.serving.conftest import Server
 from tests.serving.waiting import wait_for
@@ -92,3 +93,22 @@ class TestShare:
             assert answer.json()["predictions"][0][0] == factor
         states = server.ask("GET", "/v1/models/scale").json()["model_version_status"]
         assert [(one["version"], one["state"]) for one in states] == [("1", "AVAILABLE"), ("2", "AVAILABLE")]
+
+
+@pytest.mark.slow
+def test_a_version_that_both_deployments_name_is_in_memory_once(bench: Canaries) -> None:
+    mib = 64
+    one = canary_models.publish(bench, canary_models.heavy(mib, 2.0))
+    two = canary_models.publish(bench, canary_models.heavy(mib, 3.0))
+    bench.deploy_canary(one, two, 0.1)
+    server = bench.replica("a")
+    bench.wait_canary("a", "serving", 1)
+    worker = psutil.Process(server.workers[0])
+    before = worker.memory_info().rss
+    for number, weight in enumerate((0.2, 0.3, 0.4, 0.5, 0.6), start=2):
+        bench.deploy_canary(one, two, weight)
+        bench.wait_canary("a", "serving", number)
+    assert worker.memory_info().rss - before < mib * 2**20 / 2
+    bench.deploy(two)
+    wait_for(lambda: {version(server) for _ in range(3)} == {"2"})
+    wait_for(lambda: worker.memory_info().rss < before - mib * 2**20 / 2, what="the memory of the version that is gone")
