@@ -19,6 +19,7 @@ from serving.backends.base import Array
 from serving.signature import TENSORFLOW_NAMES, ModelSignature, Tensor
 
 _DEBUG_LENGTH = 256
+_MOST_DIMS = 32
 _INT_RANGES: dict[str, tuple[int, int]] = {
     "int8": (-(2**31), 2**31 - 1),  # the original asks for an int32 and lets the rest wrap around
     "int16": (-(2**31), 2**31 - 1),
@@ -201,6 +202,7 @@ class _Rows:
 
     def add(self, item: Any) -> None:
         shape = _shape(item)
+        _check_rank(self._tensor, 1 + len(shape))
         before = len(self._values)
         _fill(item, 0, shape, self._tensor.dtype, self._values)
         size = len(self._values) - before
@@ -218,6 +220,7 @@ class _Rows:
 
 def _whole(value: Any, tensor: Tensor) -> Array:
     shape = _shape(value)
+    _check_rank(tensor, len(shape))
     values: list[Any] = []
     _fill(value, 0, shape, tensor.dtype, values)
     return _array(values, tensor.dtype).reshape(shape)
@@ -232,6 +235,11 @@ def _shape(value: Any) -> list[int]:
             break
         value = value[0]
     return shape
+
+
+def _check_rank(tensor: Tensor, rank: int) -> None:
+    if rank > _MOST_DIMS:
+        raise BadRequestError(f'input "{tensor.name}" has {rank} dimensions, at most {_MOST_DIMS} are possible')
 
 
 def _fill(value: Any, level: int, shape: list[int], dtype: str, into: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,17 @@ class Exchange:
     certificate: Mapping[str, Any] | None = None
     way: Way | None = None
     """The service whose route it came by, where that is not the protocol's own."""
+
+
+def origin_form(target: bytes) -> bytes:
+    """Path and query of a target that names scheme and host, too (RFC 9112, section 3.2.2); others as they are."""
+    scheme, mark, rest = target.partition(b"://")
+    if not mark or scheme.lower() not in (b"http", b"https"):
+        return target
+    authority = re.match(rb"[^/?#]*", rest)
+    assert authority is not None
+    path = rest[authority.end() :]
+    return path if path[:1] == b"/" else b"/" + path
 
 
 def head(response: Response, *, closes: bool, keeps_alive_1_0: bool, date: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from serving.http.messages import Exchange, Request, Response, error, head
+from serving.http.messages import Exchange, Request, Response, error, head, origin_form
 from serving.http.relay import begins_http2
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ LINGER_SECONDS = 2.0
 CLIENT_LEFT = 499
 """Stands for the status of a request whose client did not wait for one."""
 LARGE_BODY_BYTES = 1024 * 1024
+MOST_OVERHEAD = 16
+"""Bytes around each byte of a chunked body, beyond what headers may have."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_is_new",
         "_is_write_paused",
         "_listener",
+        "_overhead",
         "_parser",
         "_target",
         "_transport",
@@ -78,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._body_size = 0
         self._body_started = 0.0
         self._in_body = False
+        self._overhead = 0
         self._is_continue_due = False
         self._upgrade_left = 0
 
@@ -163,8 +167,17 @@ class Connection(asyncio.Protocol):
             self._watch_writing()
         else:
             self._unsent = 0
-            self.deadline = None
+            self.deadline = self._deadline_of_reading()
             self._settle()
+
+    def _deadline_of_reading(self) -> float | None:
+        """Anew, for what the deadline of writing stood in for."""
+        limits = self._listener.limits
+        if self._is_ending:
+            return self._listener.now() + LINGER_SECONDS
+        if not self._in_message:
+            return None
+        return self._listener.now() + (limits.stall_seconds if self._in_body else limits.header_seconds)
 
     # what comes in
 
@@ -179,7 +192,9 @@ class Connection(asyncio.Protocol):
             if self._listener.relay is not None and begins_http2(data):
                 self._leave(data)
                 return
-        if not self._in_body:
+        if self._in_body:
+            self._overhead += len(data)
+        else:
             self._count_header(len(data))
         self._feed(data)
         self._check_header_size()
@@ -206,8 +221,12 @@ class Connection(asyncio.Protocol):
 
     def _check_header_size(self) -> None:
         most = self._listener.limits.header_bytes
-        if not self._is_ending and not self._in_body and self._header_bytes > most:
+        if self._is_ending:
+            return
+        if not self._in_body and self._header_bytes > most:
             self._refuse(431, f"request line and headers are greater than {most} bytes")
+        elif self._in_body and self._overhead > most + MOST_OVERHEAD * self._body_size:
+            self._refuse(431, f"trailers and extensions of chunks are greater than {most} bytes")
 
     def _count_header(self, size: int) -> None:
         if not self._in_message:
@@ -217,12 +236,18 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._in_message = True
+        self.deadline = self._listener.now() + self._listener.limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
-        self._headers[name.lower()] = value or b""
+        if self._in_body:
+            return  # trailers say nothing that a route may go by (RFC 9110, section 6.5.1)
+        name = name.lower()
+        before = self._headers.get(name)
+        # One that comes several times is a list (RFC 9110, section 5.3); to take one of them is what smuggling lives on.
+        self._headers[name] = value or b"" if before is None else b"%b, %b" % (before, value or b"")
 
     def on_headers_complete(self) -> None:
         limits = self._listener.limits
@@ -241,8 +266,8 @@ class Connection(asyncio.Protocol):
         now = self._body_started = self._listener.now()
         self.deadline = now + limits.stall_seconds
         expect = self._headers.get(b"expect")
-        if expect is None:
-            return
+        if expect is None or self._parser.get_http_version() == "1.0":
+            return  # HTTP/1.0 knows no answers in between (RFC 9110, section 10.1.1)
         if expect.lower() != b"100-continue":
             self._refuse(417, f"cannot do what Expect asks: {expect.decode('latin-1')}")
         elif self._exchanges:
@@ -254,6 +279,7 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         self._body_size += len(chunk)
+        self._overhead -= len(chunk)
         limits = self._listener.limits
         if self._body_size > limits.body_bytes:
             self._refuse_body()
@@ -274,6 +300,7 @@ class Connection(asyncio.Protocol):
             self._upgrade_left = int(self._headers.get(b"content-length", b"0"))
             if b"transfer-encoding" in self._headers:
                 self._refuse(501, "a chunked body with Upgrade is not supported")
+                return
             if self._upgrade_left:
                 return
         self._dispatch(closes=self._parser.should_upgrade() or not self._parser.should_keep_alive())
@@ -292,7 +319,8 @@ class Connection(asyncio.Protocol):
             body = cast(bytes, self._body_room)
         else:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request = Request(self._parser.get_method(), self._target, self._headers, body)
+        target = self._target if self._target[:1] == b"/" else origin_form(self._target)
+        request = Request(self._parser.get_method(), target, self._headers, body)
         is_1_0 = self._parser.get_http_version() == "1.0"
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
         exchange.closes = closes

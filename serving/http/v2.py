@@ -22,6 +22,7 @@ from serving.http.v2_response import Encoder
 from serving.interface import Code, Duration, Statistics, StatusError
 from serving.models import Models, Version
 from serving.signature import DEFAULT_SIGNATURE
+from serving.watch.request_ids import sane
 
 _MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<verb>/infer|/ready|/stats)?", re.ASCII
@@ -107,7 +108,7 @@ class OpenInference:
 
     def _submit(self, exchange: Exchange, version: Version, signature: str, asked: InferRequest) -> None:
         if asked.id and exchange.call is not None:
-            exchange.call.request_id = asked.id
+            exchange.call.request_id = sane(asked.id) or exchange.call.request_id
         encoder = version.made("v2", lambda one: Encoder(one.name, one.version, one.headers))
 
         def finish(outputs: Mapping[str, Array]) -> Response:

@@ -22,11 +22,15 @@ class RequestIds:
             given: the header X-Request-Id, or the `id` of an Open Inference Protocol request. It is taken if it is printable ASCII of at
                 most LONGEST characters, so that it may stand in a header and in a log as it is.
         """
-        if given and len(given) <= LONGEST:
-            try:
-                text = given if isinstance(given, str) else given.decode("ascii")
-            except UnicodeDecodeError:
-                text = ""
-            if text.isascii() and text.isprintable() and (text := text.strip()):
-                return text
-        return f"{self._prefix}{next(self._numbers):x}"
+        return sane(given) or f"{self._prefix}{next(self._numbers):x}"
+
+
+def sane(given: str | bytes | None) -> str:
+    """An id that a client gave, without blanks around it; empty if it may not stand in a header or a log."""
+    if not given or len(given) > LONGEST:
+        return ""
+    try:
+        text = given if isinstance(given, str) else given.decode("ascii")
+    except UnicodeDecodeError:
+        return ""
+    return text.strip() if text.isascii() and text.isprintable() else ""
