@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import psutil
 import pytest
 
 from serving.split import Split
+from skylift.artifacts import consent
 from tests.serving.canary import canary_models
 from tests.serving.canary.conftest import Canaries, crowd
 from tests.serving.conftest import Server
@@ -112,3 +114,33 @@ def test_a_version_that_both_deployments_name_is_in_memory_once(bench: Canaries)
     bench.deploy(two)
     wait_for(lambda: {version(server) for _ in range(3)} == {"2"})
     wait_for(lambda: worker.memory_info().rss < before - mib * 2**20 / 2, what="the memory of the version that is gone")
+
+
+@pytest.mark.slow
+def test_releases_in_every_order_at_any_moment_lose_no_request(bench: Canaries) -> None:
+    """Canaries that come, grow, are vetoed, promoted or left while they are loaded still."""
+    draw = random.Random(7)
+    refs = [bench.publish_scale(2), canary_models.publish(bench, canary_models.heavy(64, 3)), bench.publish_scale(4)]
+    made = bench.deploy(refs[0])
+    server = bench.replica("a", "--workers", "2")
+    with crowd(server, [[1, 2, 3]]) as seen:
+        for _ in range(40):
+            stable, canary = draw.sample(refs, 2)
+            act = draw.choice(["plain", "canary", "grow", "veto"])
+            if act == "plain":
+                made = bench.deploy(stable)
+            elif act == "grow" and made.canary is not None:
+                made = bench.deploy_canary(made.model, made.canary.model, draw.random())
+            elif act == "veto" and made.canary is not None:
+                consent.veto(bench.keep, made, by="test", why="no")
+            else:
+                made = bench.deploy_canary(stable, canary, draw.random())
+            enough = seen.answers.total() + draw.randint(100, 1500)
+            wait_for(lambda enough=enough: seen.answers.total() > enough)
+        last = bench.deploy_canary(refs[2], refs[0], 0.5)
+        bench.wait_canary("a", "serving", last.number)
+    assert seen.broken == [] and {status for status, _ in seen.answers} == {200}
+    assert {version(server) for _ in range(40)} == {"1", "3"}
+    assert server.events("internal_error") == [] and len(server.workers) == 2
+    states = server.ask("GET", "/v1/models/scale").json()["model_version_status"]
+    assert [one["version"] for one in states] == ["1", "3"]
