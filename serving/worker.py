@@ -21,6 +21,7 @@ import msgspec
 
 from serving import control, log
 from serving.calls import Call
+from serving.contracts.credentials import use_service_credentials
 from serving.counts import Counts
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
@@ -297,6 +298,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     options = msgspec.json.decode(options_json, type=WorkerOptions)
     log.use(options.log_format)
+    use_service_credentials()
     listening = socket.socket(fileno=int(listening_fd))
     channel = socket.socket(fileno=int(control_fd))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -16,6 +16,7 @@ from pathlib import Path
 from serving import log
 from serving.arguments import Options, default_replica, own_options, parse
 from serving.batching.options import BatchOptions
+from serving.contracts.credentials import use_service_credentials
 from serving.contracts.last_copy import LastCopy
 from serving.contracts.mounted import find_models
 from serving.contracts.options import ContractOptions
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         if options is None:
             return 0
         log.use(options.log_format)
+        use_service_credentials()
         loop = asyncio.new_event_loop()
         code = loop.run_until_complete(_serve(options))
     except SkyliftError as error:

@@ -43,6 +43,11 @@ class MachineToken:
             self._kept, self._until = self._fresh()
         return self._kept
 
+    @property
+    def until(self) -> float:
+        """When the token that `get` returned ends [s since 1970]."""
+        return self._until
+
     def forget(self) -> None:
         """Drop what is kept, as after it was refused."""
         self._until = 0.0

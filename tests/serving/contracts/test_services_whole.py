@@ -82,7 +82,9 @@ class TestSageMaker:
 class TestManyModels:
     @pytest.fixture
     def server(self, place: Place) -> Server:
-        return place.start("serve", "--workers", "2", SAGEMAKER_MULTI_MODEL="true", SKYLIFT_MODELS_FOLDER=str(place.models))
+        return place.start(
+            "serve", "--workers", "2", SAGEMAKER_MULTI_MODEL="true", SKYLIFT_MODELS_FOLDER=str(place.models)
+        )
 
     def load(self, server: Server, name: str, where: Path) -> Answer:
         return server.ask("POST", "/models", {"model_name": name, "url": str(where)})
@@ -146,7 +148,11 @@ class TestManyModels:
 
 class TestVertex:
     def start(self, place: Place, **variables: str) -> Server:
-        routes = {"AIP_HTTP_PORT": "8080", "AIP_HEALTH_ROUTE": "/v1/models/own", "AIP_PREDICT_ROUTE": "/v1/models/own:predict"}
+        routes = {
+            "AIP_HTTP_PORT": "8080",
+            "AIP_HEALTH_ROUTE": "/v1/models/own",
+            "AIP_PREDICT_ROUTE": "/v1/models/own:predict",
+        }
         return place.start("serve", **{**routes, "AIP_STORAGE_URI": place.models.as_uri(), **variables})
 
     def test_its_routes_and_its_model(self, place: Place) -> None:

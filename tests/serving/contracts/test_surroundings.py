@@ -50,7 +50,11 @@ class TestService:
 
     @pytest.mark.parametrize(
         "environment",
-        [{"AIP_HTTP_PORT": "9000"}, {"SAGEMAKER_BIND_TO_PORT": "9000"}, {"AZUREML_MODEL_DIR": "/none", "WORKER_COUNT": "2"}],
+        [
+            {"AIP_HTTP_PORT": "9000"},
+            {"SAGEMAKER_BIND_TO_PORT": "9000"},
+            {"AZUREML_MODEL_DIR": "/none", "WORKER_COUNT": "2"},
+        ],
     )
     def test_ours_win_over_the_services_and_the_command_line_over_both(self, environment: dict[str, str]) -> None:
         options = parse(["--drain-seconds", "7"], {**environment, **ENDPOINT, "SKYLIFT_PORT": "7000"})
@@ -73,7 +77,9 @@ class TestSageMaker:
         assert not [one for one in detect({}, ["serve"], tmp_path).options if "mounted" in one]
 
     def test_ports(self, tmp_path: Path) -> None:
-        around = detect({"SAGEMAKER_BIND_TO_PORT": "8123", "SAGEMAKER_SAFE_PORT_RANGE": "9000-9999"}, ["serve"], tmp_path)
+        around = detect(
+            {"SAGEMAKER_BIND_TO_PORT": "8123", "SAGEMAKER_SAFE_PORT_RANGE": "9000-9999"}, ["serve"], tmp_path
+        )
         assert {"--port=8123", "--grpc-port=9000"} <= set(around.options)
 
     def test_many_models(self, tmp_path: Path) -> None:
@@ -142,4 +148,6 @@ class TestAzure:
         options = parse([], given)
         assert (options.port, options.workers, options.request_seconds) == (8080, 2, 300.0)
         assert options.mounted == str(tmp_path)
-        assert options.notes == ("AZUREML_ENTRY_SCRIPT is not used: no Python of a model's is run; the model itself answers",)
+        assert options.notes == (
+            "AZUREML_ENTRY_SCRIPT is not used: no Python of a model's is run; the model itself answers",
+        )
