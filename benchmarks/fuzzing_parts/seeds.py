@@ -76,7 +76,7 @@ def _tensor(name: str, datatype: str, shape: list[int], data: Any) -> dict[str, 
 def binary(name: str, datatype: str, array: np.ndarray[Any, Any], **more: Any) -> Message:
     raw = array.tobytes()
     model = name
-    given = {"name": "x", "datatype": datatype, "shape": list(array.shape)}
+    given: dict[str, Any] = {"name": "x", "datatype": datatype, "shape": list(array.shape)}
     given["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [given], **more}).encode()
     return _ask("POST", f"/v2/models/{model}/infer", head + raw, {"Inference-Header-Content-Length": str(len(head))})
@@ -145,11 +145,11 @@ def _bodies() -> list[Seed]:
     def ask(model: str, kind: str, body: bytes, **headers: str) -> Seed:
         return Seed(_ask("POST", f"{MODEL}{model}:predict", body, {"Content-Type": kind, **headers}))
 
-    array = np.float32([[1, 2, 3]])
+    array = np.array([[1, 2, 3]], np.float32)
     return [
         ask("rows", "application/x-npy", npy(array)),
         ask("rows", "application/x-npy", npy(np.asfortranarray(np.ones((2, 3), ">f8"))), Accept="application/json"),
-        ask("sum", "application/x-npz", npz(a=np.float32([[1, 2]]), b=np.float32([[3, 4]]))),
+        ask("sum", "application/x-npz", npz(a=np.ones((1, 2), np.float32), b=np.ones((1, 2), np.float32))),
         ask("rows", "text/csv", b"1,2,3\n4,5,6\n", Accept="text/csv;header=present, */*;q=0.1"),
         ask("small", "text/csv; header=present", b"x\r\n1\r\n2\r\n"),
         ask("pixels", "image/png", picture()),

@@ -65,7 +65,7 @@ def _sum() -> bytes:
 
 def _table() -> bytes:
     node = helper.make_node("Gather", ["table", "x"], ["y"])
-    table = made.constant("table", np.float32([1, 2, 4, 8]))
+    table = made.constant("table", np.array([1, 2, 4, 8], np.float32))
     return made.model([node], [made.value("x", P.INT64, ["rows"])], [made.value("y", P.FLOAT, ["rows"])], [table])
 
 
@@ -124,7 +124,6 @@ class Served:
         backend: Any = OnnxBackend(folder / "model.onnx", 1, None)
         if name in _METHODS:
             backend = Examples(backend, _METHODS[name])
-        kind = "image" if name == "pixels" else "tabular"
         manifest = ModelManifest(
             name=name,
             created=now(),
@@ -132,7 +131,7 @@ class Served:
             signature=Signature(inputs=[], outputs=[]),
             formats={"onnx": Format(path="model.onnx")},
             files=[],
-            task=TaskInfo(input_kind=kind),
+            task=TaskInfo(input_kind="image" if name == "pixels" else "tabular"),
         )
         loaded = Loaded(manifest, name, backend, options.batching, loop)
         self._loaded.append(loaded)

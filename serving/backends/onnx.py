@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from serving.backends.onnx_session import import_runtime as import_runtime
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 from skylift.errors import DeployError
 
+_OF_SHAPES = re.compile(
+    r"\bwhile running\b.*\b(?:broadcast|dimensions?|shapes?|axis|rank)\b", re.DOTALL | re.IGNORECASE
+)
 _NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _PLAIN = {
     "float": "float32",
@@ -84,9 +88,15 @@ class OnnxBackend:
         try:
             results = self._compute([self._own[name] for name in names], feed)
         except Exception as error:
-            is_callers = type(error).__name__ == "InvalidArgument"
-            raise RunError(first_line(error), is_callers_fault=is_callers) from None
+            raise RunError(first_line(error), is_callers_fault=self._is_callers_fault(error)) from None
         return {name: _from_session(result) for name, result in zip(names, results, strict=True)}
+
+    def _is_callers_fault(self, error: Exception) -> bool:
+        """Whether an input is wrong. Shapes that do not go together inside the model are its own fault unless it leaves them open."""
+        if type(error).__name__ == "InvalidArgument":
+            return True
+        is_open = len(self._inputs) > 1 or any(tensor.row_shape is None for tensor, _ in self._inputs)
+        return is_open and _OF_SHAPES.search(str(error)) is not None
 
     def _compute(self, names: list[str], feed: Mapping[str, Array]) -> list[Array]:
         if self._pinned is None:
