@@ -336,14 +336,14 @@ class Follower:
 
     async def _begin_from_mounted(self) -> None:
         """Serve what the service has mounted until a deployment answers, if nothing does yet."""
-        if self._mounted is None or self._order is not None:
+        if self._mounted is None or self._answers():
             return
         try:
             found = await asyncio.to_thread(self._mounted.find)
             if found is None:
                 return
             async with self._one_at_a_time:
-                if self._order is not None:
+                if self._answers():
                     return  # the bucket answered meanwhile
                 order = control.Load(next(self._keys), found.name, found.version, str(found.folder), found.digest)
                 await self._pool.load(order)
@@ -355,6 +355,9 @@ class Follower:
             return
         self._ready()
         self._publish()
+
+    def _answers(self) -> bool:
+        return self._order is not None
 
     # telling
 
