@@ -65,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     summary_seconds: float
     access: str
     access_log: str
+    access_log_rate: float
     tls_cert: Path | None
     tls_key: Path | None
     tls_client_ca: Path | None
@@ -73,6 +74,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     approval: bool
     replica: str | None
     sample_rate: float
+    samples_per_minute: int
+    redact: Path | None
     gpu_memory_mib: int
     mounted: str | None
     models_folder: Path | None
@@ -238,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--summary-seconds", type=_seconds, default=60.0, help="between the log's summaries of requests (default 60)")
     add("--access", default="", metavar="PATH|URL", help="who may ask: the document that `skylift keys` writes")
     add("--access-log", default="off", metavar="off|stderr|PATH", help="a line of JSON for each request (default off)")
+    add("--access-log-rate", type=_share, default=1.0, help="share of the successful requests in it (default 1)")
     add("--tls-cert", type=Path, metavar="PEM", help="certificates, and the key unless --tls-key; read again on change")
     add("--tls-key", type=Path, metavar="PEM", help="the certificate's private key")
     add("--tls-client-ca", type=Path, metavar="PEM", help="clients must show a certificate that one of these signed")
@@ -245,6 +249,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, help="folder for downloaded versions (default: the user's cache)")
     add("--approval", action="store_true", help="serve a deployment only with somebody's approval")
     add("--sample-rate", type=_share, default=0.0, help="share of the requests that are stored in the work bucket (0)")
+    add("--samples-per-minute", type=_whole(1, 100_000), default=60, help="of a worker, at most (default 60)")
+    add("--redact", type=Path, metavar="FILE", help="what of samples must not be stored (docs/serving-watching.md)")
     add("--gpu-memory-mib", type=_whole(0, 1 << 20), default=0, help="of the GPU; 0: as it is needed (default 0)")
     add("--batch-delay-ms", type=_seconds, default=0.0, help="a batch that is not full waits for more rows (default 0)")
     add("--log-format", choices=("plain", "google"), default="plain", help="of the events on stderr (default plain)")

@@ -76,6 +76,10 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     notes: list[VersionNote]
 
 
+class Reopen(msgspec.Struct, frozen=True, tag="reopen"):
+    """Go on in new log files."""
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """Finish what is in flight within `seconds`, then exit."""
 
@@ -141,7 +145,7 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     body: str
 
 
-Order = Load | Switch | Unload | Accept | Tell | Drain | Reply | Tally
+Order = Load | Switch | Unload | Accept | Tell | Reopen | Drain | Reply | Tally
 Report = Started | Loaded | Failed | Switched | Counted | Ask | Reported
 
 _order_decoder = msgspec.json.Decoder(Order)

@@ -1,6 +1,6 @@
 """A worker process: answers requests on the socket it was given, loads and switches as the supervisor says.
 
-`python -P -m serving.worker LISTENING_FD CONTROL_FD OPTIONS_JSON`. It ends when the supervisor ends.
+`python -P -m serving.worker LISTENING_FD CONTROL_FD PARENT NUMBER OPTIONS_JSON`. It ends when the supervisor ends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ COUNTED_SECONDS = 1.0
 class Worker:
     """The loop's side: carries out orders in turn, loads beside them."""
 
-    def __init__(self, options: WorkerOptions, listening: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, options: WorkerOptions, listening: socket.socket, loop: asyncio.AbstractEventLoop, number: int = 0
+    ) -> None:
         self._options = options
         self._listening = listening
         self._models = Models(options, loop)
@@ -62,7 +64,7 @@ class Worker:
         self._front: Front | None = None
         self._starting_grpc = asyncio.Lock()
         self._counts = Counts()
-        self._watcher = Watcher(options.watch, gauges=self._gauges)
+        self._watcher = Watcher(options.watch, gauges=self._gauges, worker=number)
         routes.desk.watcher = self._watcher
         self._loading: dict[asyncio.Task[None], int] = {}
         self._watching: list[asyncio.Task[None]] = []
@@ -108,6 +110,8 @@ class Worker:
                     self._watcher.unloaded(gone.name, gone.version)
             case control.Tell():
                 self._models.tell(is_ready=order.is_ready, notes=order.notes)
+            case control.Reopen():
+                self._watcher.reopen()
             case control.Tally():
                 body = snapshots.encode(self._watcher.snapshot()).decode()
                 control.send(self._writer, control.Reported(order.number, body))
@@ -291,7 +295,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    listening_fd, control_fd, parent, options_json = arguments
+    listening_fd, control_fd, parent, number, options_json = arguments
     die_with_parent(int(parent))
     # A terminal's Ctrl-C and an init system's SIGTERM reach the whole group; the supervisor says what to do about them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -302,12 +306,12 @@ def main(arguments: Sequence[str]) -> int:
     listening = socket.socket(fileno=int(listening_fd))
     channel = socket.socket(fileno=int(control_fd))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(options, listening, channel))
+        runner.run(_run(options, listening, channel, int(number)))
     return 1
 
 
-async def _run(options: WorkerOptions, listening: socket.socket, channel: socket.socket) -> None:
-    code = await Worker(options, listening, asyncio.get_running_loop()).run(channel)
+async def _run(options: WorkerOptions, listening: socket.socket, channel: socket.socket, number: int) -> None:
+    code = await Worker(options, listening, asyncio.get_running_loop(), number).run(channel)
     # Threads may be inside a load or a computation that nobody waits for any more: leave without them.
     sys.stderr.flush()
     os._exit(code)

@@ -216,6 +216,10 @@ class Pool:
         """What a canary and the version beside it have answered since the last switch."""
         return self._trial
 
+    def reopen(self) -> None:
+        """Have every worker go on in new log files: the old ones were moved away."""
+        self._send_all(control.Reopen())
+
     async def snapshots(self) -> None:
         """Ask every worker what it has counted, and wait a moment for the answers."""
         number = next(self._numbers)
@@ -305,7 +309,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "serving.worker", str(self._listening.fileno()), str(theirs.fileno())]
         process = subprocess.Popen(
-            [*command, str(os.getpid()), self._options],
+            [*command, str(os.getpid()), str(slot), self._options],
             pass_fds=(self._listening.fileno(), theirs.fileno()),
             stdin=subprocess.DEVNULL,
         )
@@ -340,8 +344,11 @@ class Pool:
                     self._send_routes(worker)
                 self._check_loaded()
             case control.Switched():
+                is_first_time = not worker.serial
                 worker.serial = report.serial
                 self._promote()
+                if is_first_time and not worker.is_accepting:
+                    log.event("standby_ready", worker=slot)
             case control.Failed():
                 self._refused(slot, worker, report)
         self._changed()

@@ -36,13 +36,14 @@ from serving.supervisor.pool import Pool
 from serving.supervisor.port import address_of, open_port, reserve_port
 from serving.supervisor.reporter import Reporter
 from serving.supervisor.summary import Summary
-from serving.watch.options import SampleOptions, WatchOptions
+from serving.watch.options import Redaction, SampleOptions, WatchOptions
 from skylift import __version__
 from skylift.artifacts.records import ReplicaReport, ReplicaState, now
 from skylift.errors import InputError, SkyliftError
 from skylift.store import split_url
 
 REPORT_REMOVAL_SECONDS = 5.0
+COUNT_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -203,6 +204,7 @@ class Supervisor:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, self._pool.reopen)
         self._pool.start()
         source = self._follower or self._library
         assert source is not None
@@ -210,10 +212,11 @@ class Supervisor:
         rereading = asyncio.create_task(self._models_file.run()) if self._models_file is not None else None
         reporting = asyncio.create_task(self._reporter.run()) if self._reporter else None
         summing = asyncio.create_task(self._summary.run(self._options.summary_seconds))
+        counting = asyncio.create_task(self._count())
         stopping = asyncio.create_task(asked.wait())
         done, _ = await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
         broken = following if following in done else None
-        for task in (following, summing, rereading):
+        for task in (following, summing, rereading, counting):
             if task is not None:
                 task.cancel()
         await self._end(hurry, reporting)
@@ -233,6 +236,12 @@ class Supervisor:
                 await asyncio.wait_for(self._reporter.end(reporting), REPORT_REMOVAL_SECONDS)
         self._run_folder.cleanup()
         log.event("ended")
+
+    async def _count(self) -> None:
+        """Hear from every worker now and then: what one counted since is lost when it is killed."""
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            await self._pool.snapshots()
 
     def _changed(self) -> None:
         if self._reporter is not None:
@@ -303,6 +312,26 @@ def _library(options: Options, pool: Pool, changed: Callable[[], None]) -> Libra
     )
 
 
+def _watch_options(options: Options, endpoint: str, replica: str) -> WatchOptions:
+    """
+    Raises:
+        InputError: names every mistake.
+    """
+    from serving.watch import checks
+
+    samples = SampleOptions(
+        work=options.work_url or "",
+        endpoint=endpoint,
+        replica=replica,
+        rate=options.sample_rate,
+        per_minute=options.samples_per_minute,
+        redact=checks.read_redaction(options.redact) if options.redact is not None else Redaction(),
+    )
+    watch = WatchOptions(access_log=options.access_log, access_log_rate=options.access_log_rate, samples=samples)
+    checks.check(watch)
+    return watch
+
+
 def _worker_options(options: Options, endpoint: str, replica: str, grpc_address: str, run_folder: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
@@ -338,12 +367,7 @@ def _worker_options(options: Options, endpoint: str, replica: str, grpc_address:
         tls_key=str(options.tls_key or ""),
         tls_client_ca=str(options.tls_client_ca or ""),
         tls_client_optional=options.tls_client_optional,
-        watch=WatchOptions(
-            access_log=options.access_log,
-            samples=SampleOptions(
-                work=options.work_url or "", endpoint=endpoint, replica=replica, rate=options.sample_rate
-            ),
-        ),
+        watch=_watch_options(options, endpoint, replica),
         request_seconds=options.request_seconds,
         run_folder=run_folder,
         grpc_address=grpc_address,

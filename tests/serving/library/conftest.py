@@ -57,11 +57,16 @@ class Shelf:
         return server
 
 
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    made = Shelf(tmp_path)
+def shelf_in(folder: Path) -> Iterator[Shelf]:
+    """Ends its servers."""
+    made = Shelf(folder)
     yield made
     for server in made.servers:
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    yield from shelf_in(tmp_path)

@@ -117,7 +117,7 @@ def test_versions_and_labels_as_the_configuration_says(shelf: Shelf) -> None:
     config.write_text(config.read_text().replace('key: "next" value: 3', 'key: "next" value: 1').replace('"b"', '"c"'))
     wait_for(lambda: first(server, "a", "/labels/next") == 1)
     wait_for(lambda: first(server, "c") == 30)
-    assert first(server, "b") is None
+    wait_for(lambda: first(server, "b") is None)
     config.write_text("model_config_list { config { nme: 1 } }")
     wait_for(lambda: server.events("models_file_not_taken"))
     assert first(server, "a") == 3
