@@ -53,6 +53,7 @@ class Place:
         log = self.folder / f"server-{len(self.servers)}.log"
         plain = {name: value for name, value in os.environ.items() if not name.startswith(STRANGERS)}
         environment = {**plain, "XDG_CACHE_HOME": str(self.folder / "cache"), "SKYLIFT_PORT": "0", **variables}
+        environment.setdefault("SKYLIFT_HOST", "127.0.0.1")
         command = [sys.executable, "-P", "-m", "serving", *arguments]
         with log.open("wb") as stderr:
             process = subprocess.Popen(command, stderr=stderr, env=environment)

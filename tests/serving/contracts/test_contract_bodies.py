@@ -71,7 +71,7 @@ class TestParameters:
         assert bodies.without_parameters(b'{"instances":[[1]],"parameters":null}') == b'{"instances":[[1]]}'
 
     def test_an_unknown_one_is_named(self) -> None:
-        with pytest.raises(BadRequestError, match="'top_k'.*'signature_name' and 'output_filter'"):
+        with pytest.raises(BadRequestError, match=r"'top_k'.*'signature_name' and 'output_filter'"):
             bodies.without_parameters(b'{"instances": [1], "parameters": {"top_k": 3}}')
 
     def test_a_body_without_stays_as_it_is(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ PREDICTING = ("/invocations", "/score", "/predict", "/v1/endpoints/123/deployedM
 
 
 @pytest.fixture(scope="module")
-def server(shared_place: Place) -> Iterator[Server]:
+def server(shared_place: Place) -> Server:
     shared_place.publish("scale/1", "scale", 2)
     shared_place.publish("scale/2", "scale", 2)
-    yield shared_place.start("--model", f"scale={shared_place.models / 'scale'}")
+    return shared_place.start("--model", f"scale={shared_place.models / 'scale'}")
 
 
 def post(server: Server, path: str, body: Any, content_type: str = "application/json", **headers: str) -> Answer:
-    return server.ask("POST", path, body, **{"Content-Type": content_type, **headers})
+    given: Any = {"Content-Type": content_type, **headers}
+    return server.ask("POST", path, body, **given)
 
 
 class TestHealth:
@@ -74,7 +74,7 @@ class TestPredictions:
     def test_other_media(self, server: Server, path: str, type_: str) -> None:
         if type_ == "npy":
             file = io.BytesIO()
-            np.save(file, np.float32(ROWS))
+            np.save(file, np.array(ROWS, np.float32))
             answer = post(server, path, file.getvalue(), "application/x-npy")
             assert np.load(io.BytesIO(answer.body)).tolist() == DOUBLED
         else:
@@ -115,7 +115,7 @@ class TestSageMaker:
         wanted = {"name": "y", "parameters": {"binary_data": True}}
         head = json.dumps({"inputs": [tensor], "outputs": [wanted]}).encode()
         kind = "application/vnd.sagemaker-triton.binary+json;json-header-size="
-        answer = post(server, "/invocations", head + np.float32(ROWS).tobytes(), f"{kind}{len(head)}")
+        answer = post(server, "/invocations", head + np.array(ROWS, np.float32).tobytes(), f"{kind}{len(head)}")
         assert answer.status == 200
         length = int(answer.headers["Content-Type"].removeprefix(kind))
         assert json.loads(answer.body[:length])["outputs"][0]["shape"] == [2, 3]
@@ -127,7 +127,7 @@ class TestSageMaker:
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": 12}}
         head = json.dumps({"inputs": [tensor]}).encode()
         length = {"Inference-Header-Content-Length": str(len(head))}
-        body = head + np.float32(ROWS[0]).tobytes()
+        body = head + np.array(ROWS[0], np.float32).tobytes()
         answer = post(server, "/invocations", body, "application/octet-stream", **length)
         assert answer.json()["outputs"][0]["data"] == DOUBLED[0]
 
