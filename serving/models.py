@@ -184,10 +184,11 @@ class _Routed:
             self.split = Split(route.weight, self.canary.loaded.digest or str(self.canary.version))
 
 
-def _key_of_call() -> bytes | None:
-    """Where the handler is a task, as gRPC's are, the call knows it."""
-    call = current.get()
-    return call.key if call is not None else None
+def _draws_canary(routed: _Routed, key: bytes | None, *, draws: bool) -> bool:
+    if draws:
+        return routed.split.takes_canary(key)
+    call = current.get()  # of a handler that is a task, as gRPC's are
+    return call is not None and routed.split.takes_canary(call.key)
 
 
 class Management(Protocol):
@@ -291,9 +292,20 @@ class Models:
         return __version__
 
     def resolve(
-        self, name: str, version: int | None = None, label: str | None = None, key: bytes | None = None
+        self,
+        name: str,
+        version: int | None = None,
+        label: str | None = None,
+        key: bytes | None = None,
+        *,
+        draws: bool = False,
     ) -> Version:
-        """See `serving.interface.Models`. `key` decides between a canary and what it is compared with."""
+        """See `serving.interface.Models`.
+
+        Args:
+            key: decides between a canary and what it is compared with.
+            draws: whether a prediction is asked for, of which a canary has its share; so does every call that is a task.
+        """
         routed = self._routes.get(name)
         if routed is None:
             raise self._nothing_serves() or not_found(name, version)
@@ -303,7 +315,7 @@ class Models:
                 raise unknown_label(label)
         if version is not None:
             found = routed.versions.get(version)
-        elif routed.canary is not None and routed.split.takes_canary(key or _key_of_call()):
+        elif routed.canary is not None and _draws_canary(routed, key, draws=draws):
             found = routed.canary
         else:
             found = routed.default

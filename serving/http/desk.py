@@ -65,10 +65,9 @@ class Desk:
         Raises:
             StatusError: there is none.
         """
-        found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers))
-        if (
-            exchange.call is not None
-        ):  # known before the body is read: a request that is refused for its body counts too
+        found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers), draws=True)
+        if exchange.call is not None:
+            # Before the body is read: what is refused while it is read counts for the version, too.
             exchange.call.served_by(found)
         return found
 

@@ -9,10 +9,11 @@ import psutil
 import pytest
 
 from serving.split import Split
-from skylift.artifacts import consent
+from skylift.artifacts import consent, endpoints
+from skylift.artifacts.records import Canary
 from tests.serving.canary import canary_models
 from tests.serving.canary.conftest import Canaries, crowd
-from tests.serving.conftest import Server
+from tests.serving.conftest import ENDPOINT, Bench, Server
 from tests.serving.waiting import wait_for
 from tests.serving.whole import ROWS
 
@@ -144,3 +145,19 @@ def test_releases_in_every_order_at_any_moment_lose_no_request(bench: Canaries) 
     assert server.events("internal_error") == [] and len(server.workers) == 2
     states = server.ask("GET", "/v1/models/scale").json()["model_version_status"]
     assert [one["version"] for one in states] == ["1", "3"]
+
+
+def test_a_look_at_the_model_draws_no_lot(bench: Bench) -> None:
+    """Descriptions are those of the version that is released, and take nothing from the canary's share."""
+    stable, new = bench.publish_scale(2), bench.publish_scale(3)
+    bench.deploy(stable)
+    server = bench.start()
+    server.wait_ready()
+    endpoints.deploy(bench.keep, ENDPOINT, stable, by="test", canary=Canary(model=new, weight=0.5))
+    wait_for(lambda: {server.predict(ROWS).headers["X-Skylift-Model-Version"] for _ in range(4)} == {"1", "2"})
+    for _ in range(6):
+        metadata = server.ask("GET", "/v1/models/scale/metadata").json()
+        assert metadata["model_spec"]["version"] == "1"
+        assert server.ask("GET", "/v2/models/scale").status == 200
+    seen = [server.predict(ROWS).headers["X-Skylift-Model-Version"] for _ in range(20)]
+    assert seen.count("2") == 10
