@@ -11,10 +11,11 @@ from typing import Any
 
 import h11
 
-DOCUMENTED = frozenset({200, 204, 400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 417, 429, 431, 501, 503})
+DOCUMENTED = frozenset({200, 204, 400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 417, 429, 431, 501, 503, 504})
 """Statuses that a request may be answered with here. 501: what the protocols name and nobody serves; 503: nothing is loaded, or the queue
-is full. Any other of 500 on is a mistake of ours."""
+is full; 504: the request's own timeout. Any other of 500 on is a mistake of ours."""
 LONGEST_VERSION = 19
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class WrongError(AssertionError):
@@ -63,7 +64,7 @@ def read(stream: bytes, methods: Sequence[bytes], *, is_cut: bool = False) -> li
         except h11.RemoteProtocolError as problem:
             raise WrongError(f"no HTTP: {problem}: {rest[:200]!r}") from None
         if answer is None:
-            if is_cut:
+            if is_cut or rest == CONTINUE:  # a body that never came
                 break
             raise WrongError(f"an answer ends early: {rest[:200]!r}")
         found.append(answer)

@@ -93,9 +93,12 @@ def spoil_json(data: bytes, rng: random.Random) -> bytes:
         plain = json.loads(data)
     except (ValueError, RecursionError):
         return spoil(data, rng)
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        plain = _change(plain, rng)
-    text = json.dumps(plain, ensure_ascii=rng.random() < 0.7)
+    try:
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            plain = _change(plain, rng)
+        text = json.dumps(plain, ensure_ascii=rng.random() < 0.7)
+    except RecursionError:
+        return spoil(data, rng)
     if rng.random() < 0.05:
         text += rng.choice((" ", "x", "{}", "\x00"))
     return text.encode("utf-8", "surrogatepass")

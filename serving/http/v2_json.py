@@ -136,7 +136,7 @@ def _write_bytes(name: str, value: Array, *, as_base64: bool) -> bytes:
 def _is_nested_as(text: bytes, shape: tuple[int, ...]) -> bool:
     # Longer than the text itself, it cannot be what is left of the text: not built, for its size is the client's choice.
     lists = sum(math.prod(shape[:rank]) for rank in range(len(shape)))
-    if not shape or 0 in shape or 2 * lists > len(text):
+    if not shape or 0 in shape or 2 * lists + math.prod(shape) > len(text):
         return False
     return text.translate(None, _NOT_STRUCTURE) == _skeleton(shape)
 

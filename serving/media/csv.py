@@ -148,7 +148,7 @@ def _only(body: bytes, table: _Table, facts: VersionFacts) -> Array:
             return _shaped(quick if order is None else quick[:, order], tensor)
     cells = Cells(tensor.dtype)
     count = 0
-    for place, row in _rows(body, table):
+    for place, row in _rows(body, table, facts):
         width = width or len(row)
         if len(row) != width:
             raise MediaError(f"{place.row_text()} has {len(row)} cells, expected {width}")
@@ -199,7 +199,7 @@ def _named(body: bytes, table: _Table, facts: VersionFacts) -> dict[str, Array]:
     _check_unique(header, names)
     columns = [(header.index(tensor.name), Cells(tensor.dtype)) for tensor in tensors]
     count = 0
-    for place, row in _rows(body, table):
+    for place, row in _rows(body, table, facts):
         if len(row) != len(header):
             raise MediaError(f"{place.row_text()} has {len(row)} cells, the header has {len(header)}")
         for column, cells in columns:
@@ -222,14 +222,15 @@ def _quoted(names: list[str]) -> str:
     return ", ".join(f'"{name[:60]}"' for name in names[:10]) + more
 
 
-def _rows(body: bytes, table: _Table) -> Iterator[tuple[Place, list[str]]]:
-    """Rows that are not empty, and where they stand."""
+def _rows(body: bytes, table: _Table, facts: VersionFacts) -> Iterator[tuple[Place, list[str]]]:
+    """Rows that are not empty, and where they stand. Where all is text, a row of empty texts is a row: only an empty line is none."""
+    is_text = all(tensor.dtype == "string" for tensor in facts.signature.inputs)
     reader = csv_cells.reader(body)
     number = 0
     is_header_due = table.header is not None
     with csv_cells.explained():
         for row in reader:
-            if not any(cell.strip() for cell in row):
+            if not row or not ((is_text and not is_header_due) or any(cell.strip() for cell in row)):
                 continue
             if is_header_due:
                 is_header_due = False

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from benchmarks.fuzzing_parts.served import MODELS
 from serving.backends.base import RunError
 from serving.backends.onnx import OnnxBackend
 from serving.signature import DEFAULT_SIGNATURE
 from tests.serving import onnx_models
-from tests.serving.onnx_models import FLOAT, helper, value
+from tests.serving.onnx_models import FLOAT, value
 
 
 def _backend(folder: Path, raw: bytes) -> OnnxBackend:
