@@ -103,7 +103,7 @@ class Cluster(Component):
             tags=self.context.tags,
             launchers=[Subject(kind="Group", name=LAUNCHERS)] if "launcher" in platform.identity.arns else [],
             callers=[Subject(kind="Group", name=CALLERS)] if "caller" in platform.identity.arns else [],
-            endpoints=planned.serving(self.context, [platform.network.cidr]),
+            endpoints=planned.serving(self.context, [platform.network.cidr], Names(self.context).api_keys_arn),
             serving_image=settings.images.serving,
             device_plugin=quota.gpus > 0,
             autoscaler=AutoscalerArgs(cluster=control.name, region=self.context.region, service_account=AUTOSCALER),

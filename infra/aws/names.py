@@ -75,6 +75,10 @@ class Names:
     def api_keys(self, endpoint: str) -> str:
         return f"{self.context.base}/endpoints/{endpoint}/api-keys"
 
+    def api_keys_arn(self, endpoint: str) -> str:
+        """As a server is told it; Secrets Manager finds an entry by its ARN without the characters that it adds."""
+        return self.arn("secretsmanager", f"secret:{self.api_keys(endpoint)}")
+
     def secret_arn(self, name: str) -> str:
         """Secrets Manager adds a hyphen and six characters of its own to each name:
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html"""

@@ -53,6 +53,7 @@ def serving_script(names: Names, endpoint: EndpointPlan, image: str) -> str:
         work=names.work.url,
         gpu=endpoint.shape.count > 0,
         port=PORT,
+        env={"SKYLIFT_API_KEYS": names.api_keys_arn(endpoint.name)} if told.api_keys else {},
         endpoint=endpoint.name,
         flags=(
             *(part for flag, value in flags.items() for part in (flag, str(value))),

@@ -11,6 +11,7 @@ from infra.azure.cluster_control import Control, ControlArgs
 from infra.azure.cluster_nodes import SPOT, Nodes, NodesArgs
 from infra.azure.cluster_trust import USE, Trust, TrustArgs
 from infra.azure.ground import Ground
+from infra.azure.names import Names, api_keys
 from infra.component import Component
 from infra.kubernetes import nodes, planned
 from infra.kubernetes.workloads import AKS_WORKLOAD_IDENTITY, Subject, Workloads, WorkloadsArgs
@@ -69,7 +70,9 @@ class Cluster(Component):
             service_accounts=trust.accounts,
             launchers=self._subjects("train"),
             callers=self._subjects("predict"),
-            endpoints=planned.serving(self.context, self._prefixes),
+            endpoints=planned.serving(
+                self.context, self._prefixes, lambda name: Names(self.context).secret_url(api_keys(name))
+            ),
             serving_image=settings.images.serving,
             device_plugin=quota.gpus > 0,
             internal_load_balancer_annotations=INTERNAL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -126,7 +127,7 @@ class Cluster(Component):
                 service_accounts=self._named(),
                 launchers=[Subject(kind="User", name=args.accounts["launcher"])],
                 callers=[subject(one) for one in settings.access.predict],
-                endpoints=planned.serving(self.context, args.cidrs),
+                endpoints=planned.serving(self.context, args.cidrs, partial(names.api_keys, self.context)),
                 serving_image=settings.images.serving,
                 internal_load_balancer_annotations=INTERNAL,
             ),

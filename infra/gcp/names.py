@@ -172,6 +172,11 @@ def secret_resource(context: Context, identifier: str) -> str:
     return f"{project(context)}/secrets/{identifier}"
 
 
+def api_keys(context: Context, endpoint: str) -> str:
+    """The entry with hashes of an endpoint's API keys, as a server is told it."""
+    return secret_resource(context, secret(context, f"api-keys-{endpoint}"))
+
+
 def run_prefix(context: Context) -> str:
     """Beginning of the names of run groups; a run's id follows."""
     return _fitting(context, "run", 39) + "-"

@@ -123,7 +123,8 @@ class Machines(Component):
         image = self.context.settings.images.serving
         if image is None:
             return Served(url="", access="iap", settled=_SETTLED)
-        spec = self._spec("serve", image, gpu=plan.shape.count > 0, endpoint=plan.name, flags=flags(plan))
+        told = {"SKYLIFT_API_KEYS": names.api_keys(self.context, plan.name)} if plan.settings.api_keys else {}
+        spec = self._spec("serve", image, gpu=plan.shape.count > 0, endpoint=plan.name, flags=flags(plan), env=told)
         made = self._machine(
             f"{self._name}-serve-{names.slug(plan.name)}",
             TemplateArgs(
@@ -172,6 +173,7 @@ class Machines(Component):
         max_hours: float | None = None,
         endpoint: str = "",
         flags: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> boot.BootSpec:
         context = self.context
         return boot.BootSpec(
@@ -185,6 +187,7 @@ class Machines(Component):
             work=names.bucket(context, "work").url,
             gpu=gpu,
             port=SERVE_PORT,
+            env=env or {},
             endpoint=endpoint,
             flags=flags,
             max_hours=max_hours,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 
@@ -57,16 +57,18 @@ def _body(plan: PoolPlan, more: Sequence[Toleration]) -> dict[str, object]:
     }
 
 
-def serving(context: Context, cidr: Sequence[str]) -> dict[str, ServingArgs]:
+def serving(context: Context, cidr: Sequence[str], api_keys: Callable[[str], str]) -> dict[str, ServingArgs]:
     """Every endpoint of the stack.
 
     Args:
         cidr: of the stack's network, which reaches private endpoints.
+        api_keys: where in the cloud's secret store the hashes of an endpoint's API keys lie.
     """
-    return {name: _serving(plan, cidr) for name, plan in context.endpoints.items()}
+    plans = context.endpoints.items()
+    return {name: _serving(plan, cidr, api_keys(name) if plan.settings.api_keys else "") for name, plan in plans}
 
 
-def _serving(plan: EndpointPlan, cidr: Sequence[str]) -> ServingArgs:
+def _serving(plan: EndpointPlan, cidr: Sequence[str], api_keys: str) -> ServingArgs:
     settings, shape = plan.settings, plan.shape
     exposure: Exposure = "public" if plan.exposure == "public" else "internal"
     everyone = settings.allowed_ranges or ["0.0.0.0/0"]
@@ -88,6 +90,7 @@ def _serving(plan: EndpointPlan, cidr: Sequence[str]) -> ServingArgs:
         max_batch_rows=settings.max_batch_rows,
         drain_seconds=settings.drain_seconds,
         approval=settings.approval,
+        api_keys=api_keys,
     )
 
 

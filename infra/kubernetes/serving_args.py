@@ -46,6 +46,7 @@ class ServingArgs:
         tls_secret: name of a Secret of type kubernetes.io/tls in the namespace. HTTPS then ends in each pod, and plain HTTP leaves none.
         drain_seconds: for requests in flight when a replica stops.
         approval: whether it serves a deployment only with somebody's consent.
+        api_keys: where the hashes of its API keys lie, no secret itself; empty where everybody who finds it may ask.
     """
 
     min_replicas: int = 1
@@ -68,6 +69,7 @@ class ServingArgs:
     max_batch_rows: int = 64
     drain_seconds: float = 30.0
     approval: bool = False
+    api_keys: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:

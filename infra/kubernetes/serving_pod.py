@@ -94,6 +94,8 @@ def _environment(args: ServingArgs) -> list[k8s.core.v1.EnvVarArgs]:
     plain = {"HOME": "/tmp", "XDG_CACHE_HOME": "/cache", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
     if args.gpus:
         plain["TF_GPU_ALLOCATOR"] = "cuda_malloc_async"
+    if args.api_keys:
+        plain["SKYLIFT_API_KEYS"] = args.api_keys
     return [
         k8s.core.v1.EnvVarArgs(name="POD_NAME", value_from=k8s.core.v1.EnvVarSourceArgs(field_ref=field)),
         *(k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in plain.items()),
