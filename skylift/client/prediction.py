@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ from urllib.parse import quote, urlsplit
 from skylift.artifacts import layout, models, objects
 from skylift.artifacts.records import ModelManifest, ModelRef, Samples, TaskInfo
 from skylift.client import inputs, releases
-from skylift.errors import InputError, NotFoundError, UnreachableError
+from skylift.errors import CredentialsError, InputError, NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from skylift.client.stack import Stack
     from skylift.stack.outputs import EndpointOutput
 
+API_KEY = "SKYLIFT_API_KEY"
+"""Environment variable with a key for endpoints that ask who calls; on the command line others could read it."""
 TIMEOUT = 60.0
 """How long a server may take to answer [s]."""
 
@@ -88,6 +91,7 @@ def ask(
     Raises:
         InputError: the input does not fit the model, or the server refused it.
         NotFoundError: the endpoint serves nothing yet.
+        CredentialsError: the endpoint asks for an API key, or for another one than $SKYLIFT_API_KEY.
         UnreachableError: the server does not answer.
     """
     name, address = stack.endpoint(endpoint)
@@ -177,8 +181,9 @@ def _post(url: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], d
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
     path = f"{parts.path.rstrip('/')}/v1/models/{quote(model)}:predict"
+    key = _key()
     try:
-        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json", **key})
         response = connection.getresponse()
         text = response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -195,6 +200,14 @@ def _post(url: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], d
     raise _refused(response.status, str(answer.get("error", "")), url)
 
 
+def _key() -> dict[str, str]:
+    """The header that says who asks, where an API key is at hand."""
+    key = os.environ.get(API_KEY, "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise InputError(f"{API_KEY} holds what no key has", hint="`skylift keys add NAME` prints one, once")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def _parsed(text: bytes, url: str) -> dict[str, Any]:
     try:
         answer = json.loads(text)
@@ -205,7 +218,13 @@ def _parsed(text: bytes, url: str) -> dict[str, Any]:
     return answer
 
 
-def _refused(status: int, said: str, url: str) -> InputError | UnreachableError | NotFoundError:
+def _refused(status: int, said: str, url: str) -> InputError | UnreachableError | NotFoundError | CredentialsError:
+    if status == 401:
+        hint = f"set {API_KEY} to a key that `skylift keys add NAME` printed for this endpoint; revoked and ended ones do not count"
+        return CredentialsError(f"{url} does not know who asks: {said}", hint=hint)
+    if status == 403:
+        hint = f"the key in {API_KEY} is for other models or for less: see `skylift keys list`"
+        return CredentialsError(f"{url} does not allow it: {said}", hint=hint)
     if status == 404:
         return NotFoundError(f"the server says: {said}", hint="`skylift status` shows what it serves")
     if status < 500 and status != 429:
