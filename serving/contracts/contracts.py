@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from serving.calls import Way
 from serving.contracts import bodies, health
@@ -89,9 +90,10 @@ class Contracts:
             return self._model(headers), "predict"
         if path != "/models" and not path.startswith("/models/"):
             return None
-        if path.endswith("/invoke"):
-            return path[len("/models/") : -len("/invoke")], "predict"
-        return path[len("/models/") :], "metadata" if method in (b"GET", b"HEAD") else "admin"
+        name = unquote(path[len("/models/") :])
+        if name.endswith("/invoke"):
+            return name.removesuffix("/invoke"), "predict"
+        return name, "metadata" if method in (b"GET", b"HEAD") else "admin"
 
     def _model(self, headers: Mapping[bytes, bytes]) -> str:
         try:

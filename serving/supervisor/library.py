@@ -233,7 +233,9 @@ class Library:
     # telling
 
     def _check_ready(self) -> None:
-        is_settled = all(model.is_settled for model in self._models.values())
+        models = self._models.values()
+        # What a service has mounted must answer: a deployment that cannot is the service's to undo.
+        is_settled = all(one.is_settled and (one.reconciler.available or not one.config.is_mounted) for one in models)
         if is_settled and not self.is_ready:
             self.is_ready = True  # and stays so until SIGTERM
             answering = sum(bool(model.reconciler.available) for model in self._models.values())

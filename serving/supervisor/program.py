@@ -286,7 +286,7 @@ class Supervisor:
 
 
 def _last_copy(options: Options) -> LastCopy | None:
-    if options.mounted is None:
+    if options.mounted is None or options.approval:  # nobody's consent to a mounted model can be shown
         return None
     return LastCopy(options.mounted, options.default_model, Versions(options.cache or default_cache("models")))
 

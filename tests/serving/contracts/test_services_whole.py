@@ -38,6 +38,13 @@ class TestSageMaker:
         assert server.ask("GET", "/ping").status == 200
         assert first(invoke(server)) == 2.0
 
+    def test_a_mounted_model_that_cannot_be_loaded_is_never_healthy(self, place: Place) -> None:
+        (place.put("1") / "model.onnx").write_bytes(b"no model")
+        server = place.start("serve", ready=False, SKYLIFT_MOUNTED=str(place.models))
+        wait_for(lambda: server.events("version_failed"))
+        assert server.ask("GET", "/ping").status == 503
+        assert server.ask("GET", "/livez").status == 200
+
     @pytest.mark.slow
     def test_several_mounted_models_need_a_name_or_a_default(self, place: Place) -> None:
         place.put("half/1", 0.5)
