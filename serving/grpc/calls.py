@@ -1,40 +1,18 @@
-"""From a request's bytes to an answer's, and from errors to gRPC's statuses."""
+"""From a request's bytes to a message, and from errors to what gRPC tells of them."""
 
 from __future__ import annotations
 
 import logging
-import time
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from serving.grpc.front import Answer, Context, Front, Kind
 from serving.interface import Code, StatusError
 
-Handler = Any  # grpc.RpcMethodHandler
 Request = TypeVar("Request")
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE = 1024
 _CUT = "...TRUNCATED"
-
-
-def unary(request: type[Request], answer: Answer, kind: Kind, front: Front) -> Handler:
-    """A method that takes and returns one message. `answer` gets the deadline, by `time.monotonic`, too."""
-
-    async def call(raw: bytes, context: Context) -> bytes:
-        arrived = time.monotonic()
-        try:
-            return await front.pass_through(kind, parse(request, raw), context, answer, arrived, len(raw))
-        except StatusError as error:
-            await abort(context, error)
-        except Exception as error:
-            logging.getLogger(__name__).exception("a call failed")
-            await abort(context, StatusError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
-        raise AssertionError("abort returned")
-
-    return grpc.unary_unary_rpc_method_handler(call)
 
 
 def parse(request: type[Request], raw: bytes) -> Request:
@@ -51,11 +29,23 @@ def parse(request: type[Request], raw: bytes) -> Request:
     return parsed
 
 
-async def abort(context: Context, error: StatusError) -> None:
-    """End a call with an error; always raises. Long messages are cut as TensorFlow Serving does."""
+class Told(NamedTuple):
+    """What a client is told of an error.
+
+    Args:
+        pushback: when to try again [ms], for the trailer `grpc-retry-pushback-ms`; None for no wish.
+            https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+    """
+
+    code: Code
+    message: str
+    pushback: int | None
+
+
+def told(error: Exception) -> Told:
+    """Long messages are cut as TensorFlow Serving does. What is no StatusError is a fault of ours, and logged."""
+    if not isinstance(error, StatusError):
+        logging.getLogger(__name__).error("a call failed", exc_info=error)
+        error = StatusError(Code.INTERNAL, f"{type(error).__name__}: {error}")
     message = error.message if len(error.message) <= _MAX_MESSAGE else error.message[:_MAX_MESSAGE] + _CUT
-    metadata: tuple[tuple[str, str], ...] = ()
-    if error.retry_after is not None:
-        # The server's wish, in ms: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
-        metadata = (("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))),)
-    await context.abort(_CODES[int(error.code)], message, metadata)
+    return Told(error.code, message, None if error.retry_after is None else round(error.retry_after * 1000))

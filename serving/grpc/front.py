@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.calls import Api, Call, Way, current
-from serving.guard import certificates
-from serving.guard.guard import Guard
 from serving.interface import Code, StatusError
 from skylift.artifacts.access import Verb
 
-Context = Any  # grpc.aio.ServicerContext
+if TYPE_CHECKING:  # who keeps nobody out does without its imports
+    from serving.guard.certificates import Peer
+    from serving.guard.guard import Guard
+
 Message = Any  # google.protobuf.message.Message
 Answer = Callable[[Any, float | None], Awaitable[Message]]
 
@@ -34,6 +36,28 @@ class Kind:
     verb: Verb | None
     api: Api | None = None
     model: Callable[[Any], str] = lambda _: ""
+
+
+class Asking(Protocol):
+    """What a transport knows of who asks."""
+
+    @property
+    def metadata(self) -> Mapping[bytes, bytes]:
+        """Names in lower case."""
+        ...
+
+    @property
+    def client(self) -> str:
+        """The address without the port; empty where there is none."""
+        ...
+
+    @property
+    def certificate(self) -> Peer | None: ...
+
+    @property
+    def deadline(self) -> float | None:
+        """The client's, by `time.monotonic`."""
+        ...
 
 
 class Watching(Protocol):
@@ -61,71 +85,99 @@ class Front:
         """Predictions that are being made."""
 
     async def pass_through(
-        self, kind: Kind, message: Message, context: Context, answer: Answer, arrived: float, size: int
+        self, kind: Kind, message: Message, asking: Asking, answer: Answer, arrived: float, size: int
     ) -> bytes:
         """The answer's bytes.
 
         Raises:
             StatusError: refused.
         """
-        metadata = _metadata(context)
         if kind.api is None:
-            await self._admit(kind, message, metadata, context)
-            raw: bytes = (await answer(message, self._deadline(context, arrived))).SerializeToString()
+            await self._admit(kind, message, asking)
+            raw: bytes = (await answer(message, self.deadline(asking, arrived))).SerializeToString()
             return raw
-        call = Call(kind.way, kind.api, arrived=arrived, request_bytes=size)
-        call.key = metadata.get(CANARY_KEY)
-        if self._watching is not None:
-            call.request_id = self._watching.begin(metadata.get(b"x-request-id"))
-            call.client = _address(context.peer())
-            call.traceparent = metadata.get(b"traceparent", b"").decode("latin-1")
+        call = self.begin(kind, kind.api, asking, arrived, size)
         token = current.set(call)
-        self.in_flight += 1
         try:
-            call.principal = await self._admit(kind, message, metadata, context)
-            raw = (await answer(message, self._deadline(context, arrived))).SerializeToString()
+            call.principal = await self._admit(kind, message, asking)
+            raw = (await answer(message, self.deadline(asking, arrived))).SerializeToString()
             call.response_bytes = len(raw)
             return raw
-        except StatusError as problem:
-            call.status, call.error = int(problem.code), problem.message
-            raise
         except BaseException as problem:
-            call.status, call.error = int(Code.UNKNOWN), type(problem).__name__
+            note(call, problem)
             raise
         finally:
             current.reset(token)
-            self.in_flight -= 1
-            call.answered = time.monotonic()
-            if self._watching is not None:
-                self._watching.done(call)
+            self.end(call)
 
-    async def _admit(self, kind: Kind, message: Message, metadata: Mapping[bytes, bytes], context: Context) -> str:
+    def begin(self, kind: Kind, api: Api, asking: Asking, arrived: float, size: int) -> Call:
+        """Note that a prediction is asked for. `end` or `forget` follows."""
+        call = Call(kind.way, api, arrived=arrived, request_bytes=size)
+        metadata = asking.metadata
+        call.key = metadata.get(CANARY_KEY)
+        if self._watching is not None:
+            call.request_id = self._watching.begin(metadata.get(b"x-request-id"))
+            call.client = asking.client
+            traceparent = metadata.get(b"traceparent")
+            if traceparent is not None:
+                call.traceparent = traceparent.decode("latin-1")
+        self.in_flight += 1
+        return call
+
+    def end(self, call: Call) -> None:
+        """It was answered, or nobody waits for it any more."""
+        self.in_flight -= 1
+        call.answered = time.monotonic()
+        if self._watching is not None:
+            self._watching.done(call)
+
+    def forget(self) -> None:
+        """A call that was begun begins again elsewhere."""
+        self.in_flight -= 1
+
+    def check(self, kind: Kind, message: Message, asking: Asking) -> str:
+        """Who asks, if they may.
+
+        Raises:
+            StatusError: they may not; of the reason `issuer_keys` where that is known soon: `pass_through` waits for it.
+        """
         if self._guard is None or kind.verb is None:
             return ""
-        peer = certificates.of_grpc(context.auth_context())
-        who = await self._guard.admit(
-            metadata, model=kind.model(message), verb=kind.verb, peer_certificate=peer, now=time.monotonic()
+        who = self._guard.check(
+            asking.metadata,
+            model=kind.model(message),
+            verb=kind.verb,
+            peer_certificate=asking.certificate,
+            now=time.monotonic(),
         )
         return who.name
 
-    def _deadline(self, context: Context, arrived: float) -> float | None:
-        remaining = context.time_remaining()
-        deadlines = [time.monotonic() + remaining] if remaining is not None else []
-        if self._seconds:
-            deadlines.append(arrived + self._seconds)
-        return min(deadlines, default=None)
+    async def _admit(self, kind: Kind, message: Message, asking: Asking) -> str:
+        if self._guard is None or kind.verb is None:
+            return ""
+        who = await self._guard.admit(
+            asking.metadata,
+            model=kind.model(message),
+            verb=kind.verb,
+            peer_certificate=asking.certificate,
+            now=time.monotonic(),
+        )
+        return who.name
+
+    def deadline(self, asking: Asking, arrived: float) -> float | None:
+        """The earlier of the client's and the server's."""
+        theirs = asking.deadline
+        if not self._seconds:
+            return theirs
+        ours = arrived + self._seconds
+        return ours if theirs is None or theirs > ours else theirs
 
 
-def _metadata(context: Context) -> dict[bytes, bytes]:
-    return {
-        key.encode(): value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-        for key, value in context.invocation_metadata() or ()
-    }
-
-
-def _address(peer: str) -> str:
-    """gRPC names a peer `ipv4:127.0.0.1:50051`, an IPv6 one percent-encoded in brackets."""
-    kind, _, rest = peer.partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return ""
-    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+def note(call: Call, problem: BaseException) -> None:
+    """Write down why a call failed. A client that left is no fault of the model's."""
+    if isinstance(problem, StatusError):
+        call.status, call.error = int(problem.code), problem.message
+    elif isinstance(problem, asyncio.CancelledError):
+        call.status, call.error = int(Code.CANCELLED), "the client left"
+    else:
+        call.status, call.error = int(Code.UNKNOWN), type(problem).__name__

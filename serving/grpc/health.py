@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from serving.grpc.calls import abort, parse
-from serving.grpc.front import Context
+from serving.grpc.calls import parse
 from serving.grpc.protos import health_pb2
 from serving.interface import Code, Models, StatusError
 
@@ -38,13 +37,9 @@ class Health:
             answer.statuses[name].status = self._status(name)
         return answer
 
-    async def watch(self, raw: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def watch(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The status now, then each time it is another one."""
-        try:
-            name = parse(health_pb2.HealthCheckRequest, raw).service
-        except StatusError as error:
-            await abort(context, error)
-            return
+        name = parse(health_pb2.HealthCheckRequest, await anext(requests)).service
         told = None
         while True:
             status = self._status(name)

@@ -10,6 +10,7 @@ from serving.grpc.prediction import invalid
 from serving.grpc.protos import inference_pb2 as v2
 from serving.grpc.protos import views_pb2 as views
 from serving.grpc.tensors import TensorError
+from serving.grpc.work import Work
 from serving.interface import Code, Duration, Models, Servable, Statistics, StatusError
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 
@@ -57,6 +58,15 @@ class Inference:
         return answer
 
     async def infer(self, request: views.ModelInferRequest, deadline: float | None) -> views.ModelInferResponse:
+        answer: views.ModelInferResponse = await self.prepare(request).done(deadline)
+        return answer
+
+    def prepare(self, request: views.ModelInferRequest) -> Work:
+        """What a request asks to be computed.
+
+        Raises:
+            StatusError: nothing that the model takes.
+        """
         servable = self._resolve(request.model_name, request.model_version)
         name = request.parameters[SIGNATURE_PARAMETER].string_param if request.parameters else ""
         name = name or DEFAULT_SIGNATURE
@@ -65,9 +75,12 @@ class Inference:
             raise invalid(f"model '{servable.name}' has no signature '{name}', only {', '.join(servable.signatures)}")
         inputs = _inputs(request, servable, signature, servable.defaults(name))
         wanted = _wanted(request, servable, signature)
-        outputs = await servable.predict(name, inputs, deadline, wanted)
-        chosen = {output: outputs[output] for output in wanted} if wanted else outputs
-        return _answer(request, servable, chosen)
+
+        def answer(outputs: Mapping[str, Array]) -> views.ModelInferResponse:
+            chosen = {output: outputs[output] for output in wanted} if wanted else outputs
+            return _answer(request, servable, chosen)
+
+        return Work(servable, name, inputs, wanted, answer)
 
     def _resolve(self, name: str, version: str) -> Servable:
         return self._models.resolve(name, _version(version))

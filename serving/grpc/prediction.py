@@ -14,6 +14,7 @@ from serving.grpc.protos import tensorflow_pb2
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 from serving.grpc.protos import views_pb2 as views
 from serving.grpc.tensors import TensorError
+from serving.grpc.work import Work
 from serving.interface import Code, Models, Servable, StatusError
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
 
@@ -28,6 +29,15 @@ class Prediction:
         self._as_content = as_content
 
     async def predict(self, request: views.PredictRequest, deadline: float | None) -> views.PredictResponse:
+        answer: views.PredictResponse = await self.prepare(request).done(deadline)
+        return answer
+
+    def prepare(self, request: views.PredictRequest) -> Work:
+        """What a request asks to be computed.
+
+        Raises:
+            StatusError: nothing that the model takes.
+        """
         if not request.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
         servable = resolve(self._models, request.model_spec)
@@ -37,8 +47,11 @@ class Prediction:
             raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         inputs = _inputs(request, signature, servable.defaults(name))
         wanted = _wanted(request.output_filter, signature)
-        outputs = await servable.predict(name, inputs, deadline, wanted)
-        return self._answer(servable, name, {alias: outputs[alias] for alias in wanted} if wanted else outputs)
+
+        def answer(outputs: Mapping[str, Array]) -> views.PredictResponse:
+            return self._answer(servable, name, {alias: outputs[alias] for alias in wanted} if wanted else outputs)
+
+        return Work(servable, name, inputs, wanted, answer)
 
     def _answer(self, servable: Servable, signature: str, outputs: Mapping[str, Array]) -> views.PredictResponse:
         answer = views.PredictResponse()

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Collection
 from types import ModuleType
 from typing import Any
 
-from serving.grpc.calls import abort, parse
-from serving.grpc.front import Context
+from serving.grpc.calls import parse
 from serving.grpc.protos.pool import POOL
-from serving.interface import Code, StatusError
+from serving.interface import Code
 
 
 class Reflection:
@@ -25,14 +24,9 @@ class Reflection:
         self._messages: Any = messages
         self._services = services
 
-    async def info(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+    async def info(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for raw in requests:
-            try:
-                request = parse(self._messages.ServerReflectionRequest, raw)
-            except StatusError as error:
-                await abort(context, error)
-                return
-            yield self._answer(request).SerializeToString()
+            yield self._answer(parse(self._messages.ServerReflectionRequest, raw)).SerializeToString()
 
     def _answer(self, request: Any) -> Any:
         answer = self._messages.ServerReflectionResponse(valid_host=request.host, original_request=request)

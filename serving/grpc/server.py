@@ -1,44 +1,28 @@
-"""All services on one port."""
+"""All services on one port, carried by the gRPC library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable
+from functools import cached_property
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 
-from serving.calls import Api
-from serving.grpc.calls import Handler, unary
-from serving.grpc.examples import Examples
-from serving.grpc.front import Front, Kind
-from serving.grpc.health import Health
-from serving.grpc.inference import Inference
-from serving.grpc.management import Management
-from serving.grpc.prediction import Prediction
-from serving.grpc.protos import (
-    health_pb2,
-    inference_pb2,
-    reflection_v1_pb2,
-    reflection_v1alpha_pb2,
-    tensorflow_serving_pb2,
-    views_pb2,
-)
-from serving.grpc.reflection import Reflection
+from serving.grpc.calls import parse, told
+from serving.grpc.front import Front
+from serving.grpc.methods import MAX_MESSAGE_BYTES, SERVICES, Method, Streaming, Unary, methods
+from serving.guard import certificates
+from serving.guard.certificates import Peer
 from serving.interface import Models
 
-MAX_MESSAGE_BYTES = 128 << 20
-"""Of a request; a longer one is refused with RESOURCE_EXHAUSTED before it is read. TensorFlow Serving has no limit."""
+__all__ = ["MAX_MESSAGE_BYTES", "SERVICES", "make_server"]
 
-_PREDICTION = "tensorflow.serving.PredictionService"
-_MODEL = "tensorflow.serving.ModelService"
-_INFERENCE = "inference.GRPCInferenceService"
-_HEALTH = "grpc.health.v1.Health"
-_REFLECTION = {
-    "grpc.reflection.v1.ServerReflection": reflection_v1_pb2,
-    "grpc.reflection.v1alpha.ServerReflection": reflection_v1alpha_pb2,
-}
-SERVICES = (_PREDICTION, _MODEL, _INFERENCE, _HEALTH, *_REFLECTION)
+Context = Any  # grpc.aio.ServicerContext
+Handler = Any  # grpc.RpcMethodHandler
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def make_server(
@@ -66,94 +50,91 @@ def make_server(
         "grpc.so_reuseport": 1,
     }
     server = grpc.aio.server(options=list({**defaults, **dict(options)}.items()), maximum_concurrent_rpcs=max_calls)
-    for name, methods in _services(models, front or Front(), as_content=as_content).items():
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
+    passed = front or Front()
+    for service, table in methods(models, as_content=as_content).items():
+        handlers = {name: _handler(method, passed) for name, method in table.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     return server
 
 
-def _services(models: Models, front: Front, *, as_content: bool) -> dict[str, dict[str, Handler]]:
-    health = Health(models, SERVICES)
-    return {
-        _PREDICTION: _prediction(models, front, as_content=as_content),
-        _MODEL: _model(models, front),
-        _INFERENCE: _inference(models, front),
-        _HEALTH: {
-            "Check": unary(health_pb2.HealthCheckRequest, health.check, _OPEN, front),
-            "List": unary(health_pb2.HealthListRequest, health.list_all, _OPEN, front),
-            "Watch": grpc.unary_stream_rpc_method_handler(health.watch),
-        },
-        **{
-            name: {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(Reflection(messages, SERVICES).info)}
-            for name, messages in _REFLECTION.items()
-        },
-    }
+def _handler(method: Method, front: Front) -> Handler:
+    if isinstance(method, Unary):
+        return _unary(method, front)
+    return _one_to_many(method) if method.takes_one else _many_to_many(method)
 
 
-_OPEN = Kind("tfs-grpc", None)
+def _unary(method: Unary, front: Front) -> Handler:
+    async def call(raw: bytes, context: Context) -> bytes:
+        arrived = time.monotonic()
+        try:
+            message = parse(method.request, raw)
+            return await front.pass_through(method.kind, message, _OfContext(context), method.answer, arrived, len(raw))
+        except Exception as error:
+            await _abort(context, error)
+        raise AssertionError("abort returned")
+
+    return grpc.unary_unary_rpc_method_handler(call)
 
 
-def _of_spec(message: Any) -> str:
-    return str(message.model_spec.name)
+def _one_to_many(method: Streaming) -> Handler:
+    async def call(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        try:
+            async for one in method.answer(_only(raw)):
+                yield one
+        except Exception as error:
+            await _abort(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(call)
 
 
-def _of_tasks(message: Any) -> str:
-    return str(message.tasks[0].model_spec.name) if message.tasks else ""
+def _many_to_many(method: Streaming) -> Handler:
+    async def call(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        try:
+            async for one in method.answer(requests):
+                yield one
+        except Exception as error:
+            await _abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(call)
 
 
-def _of_model_name(message: Any) -> str:
-    return str(message.model_name)
+async def _only(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw
 
 
-def _of_name(message: Any) -> str:
-    return str(message.name)
+async def _abort(context: Context, error: Exception) -> None:
+    """End a call with an error; always raises."""
+    code, message, pushback = told(error)
+    metadata = () if pushback is None else (("grpc-retry-pushback-ms", str(pushback)),)
+    await context.abort(_CODES[int(code)], message, metadata)
 
 
-def _prediction(models: Models, front: Front, *, as_content: bool) -> dict[str, Handler]:
-    prediction = Prediction(models, as_content=as_content)
-    examples = Examples(models)
+class _OfContext:
+    """What the library knows of who asks."""
 
-    def kind(api: Api, model: Callable[[Any], str] = _of_spec) -> Kind:
-        return Kind("tfs-grpc", "predict", api, model)
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
-    look = Kind("tfs-grpc", "metadata", None, _of_spec)
-    return {
-        "Predict": unary(views_pb2.PredictRequest, prediction.predict, kind("predict"), front),
-        "Classify": unary(views_pb2.ExamplesRequest, examples.classify, kind("classify"), front),
-        "Regress": unary(views_pb2.ExamplesRequest, examples.regress, kind("regress"), front),
-        "MultiInference": unary(
-            views_pb2.MultiInferenceRequest, examples.multi_inference, kind("multi_inference", _of_tasks), front
-        ),
-        "GetModelMetadata": unary(tensorflow_serving_pb2.GetModelMetadataRequest, prediction.metadata, look, front),
-    }
+    @cached_property
+    def metadata(self) -> dict[bytes, bytes]:
+        return {
+            key.encode(): value if isinstance(value, bytes) else value.encode("latin-1", "replace")
+            for key, value in self._context.invocation_metadata() or ()
+        }
 
+    @property
+    def client(self) -> str:
+        """gRPC names a peer `ipv4:127.0.0.1:50051`, an IPv6 one percent-encoded in brackets."""
+        kind, _, rest = self._context.peer().partition(":")
+        if kind not in ("ipv4", "ipv6"):
+            return ""
+        return str(rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]"))
 
-def _model(models: Models, front: Front) -> dict[str, Handler]:
-    management = Management(models)
-    look = Kind("tfs-grpc", "metadata", None, _of_spec)
-    change = Kind("tfs-grpc", "admin")
-    return {
-        "GetModelStatus": unary(tensorflow_serving_pb2.GetModelStatusRequest, management.status, look, front),
-        "HandleReloadConfigRequest": unary(
-            tensorflow_serving_pb2.ReloadConfigRequest, management.reload, change, front
-        ),
-    }
+    @property
+    def certificate(self) -> Peer | None:
+        return certificates.of_grpc(self._context.auth_context())
 
-
-def _inference(models: Models, front: Front) -> dict[str, Handler]:
-    inference = Inference(models)
-    open_, look = Kind("v2-grpc", None), Kind("v2-grpc", "metadata")
-    of_name = Kind("v2-grpc", "metadata", None, _of_name)
-    change = Kind("v2-grpc", "admin", None, _of_model_name)
-    infer = Kind("v2-grpc", "predict", "infer", _of_model_name)
-    return {
-        "ServerLive": unary(inference_pb2.ServerLiveRequest, inference.live, open_, front),
-        "ServerReady": unary(inference_pb2.ServerReadyRequest, inference.ready, open_, front),
-        "ModelReady": unary(inference_pb2.ModelReadyRequest, inference.model_ready, of_name, front),
-        "ServerMetadata": unary(inference_pb2.ServerMetadataRequest, inference.server_metadata, look, front),
-        "ModelMetadata": unary(inference_pb2.ModelMetadataRequest, inference.model_metadata, of_name, front),
-        "ModelInfer": unary(views_pb2.ModelInferRequest, inference.infer, infer, front),
-        "ModelStatistics": unary(inference_pb2.ModelStatisticsRequest, inference.statistics, of_name, front),
-        "RepositoryIndex": unary(inference_pb2.RepositoryIndexRequest, inference.index, look, front),
-        "RepositoryModelLoad": unary(inference_pb2.RepositoryModelLoadRequest, inference.load, change, front),
-        "RepositoryModelUnload": unary(inference_pb2.RepositoryModelUnloadRequest, inference.unload, change, front),
-    }
+    @property
+    def deadline(self) -> float | None:
+        remaining = self._context.time_remaining()
+        return None if remaining is None else time.monotonic() + remaining
