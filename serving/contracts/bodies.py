@@ -25,7 +25,9 @@ LINES = (b"application/jsonlines", b"application/x-ndjson", b"application/jsons"
 
 _OURS = re.compile(rb'"(instances|inputs|examples)"\s*:\s*(\[\s*\{)?')
 _ROWS = re.compile(rb"\s*\[\s*[\[{]")
-_NEXT = re.compile(rb"[}\]]\s*[\[{]|\n")
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b"[]{},"))
+_NEXT = (b"][", b"}{", b"]{", b"}[")
+"""In what is left of a body without its values: where one ends and another begins. Brackets in texts may look so too."""
 _LENGTH = re.compile(rb"json-header-size\s*=\s*\"?(\d{1,12})")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -65,10 +67,17 @@ def as_instances(body: bytes) -> bytes:
     """
     if not body.strip():
         raise BadRequestError("JSON Parse error: The document is empty", is_found=False)
-    values = [body] if _NEXT.search(body.strip()) is None else list(_values(body))
+    values = list(_values(body)) if _may_be_several(body) else [body]
     if len(values) == 1:
         return b'{"instances":%b}' % (values[0] if _ROWS.match(values[0]) else b"[%b]" % values[0])
     return b'{"instances":[%b]}' % b",".join(values)
+
+
+def _may_be_several(body: bytes) -> bool:
+    if bytes(body[:64]).lstrip()[:1] not in (b"[", b"{"):
+        return True
+    structure = body.translate(None, _NOT_STRUCTURE)
+    return any(mark in structure for mark in _NEXT)
 
 
 def _values(body: bytes) -> Iterator[bytes]:
@@ -105,7 +114,6 @@ class _WithParameters(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=
     output_filter: list[str] | None = None
 
 
-_PARAMETERS = re.compile(rb'"parameters"\s*:')
 _READER = msgspec.json.Decoder(_WithParameters)
 TAKEN = ("signature_name", "output_filter")
 
@@ -116,7 +124,7 @@ def without_parameters(body: bytes) -> bytes:
     Raises:
         BadRequestError: there is a parameter of another name.
     """
-    if _PARAMETERS.search(body) is None:
+    if b'"parameters"' not in body:
         return body
     try:
         asked = _READER.decode(body)

@@ -19,11 +19,12 @@ def tokens(shared_place: Place) -> dict[str, str]:
     document = access.empty()
     given = {}
     entries = []
-    for name, models, verbs in (
+    wanted: tuple[tuple[str, tuple[str, ...], tuple[access.Verb, ...]], ...] = (
         ("scale", ("scale",), ("predict", "metadata")),
         ("other", ("other",), ("predict", "metadata")),
         ("admin", (), ("admin",)),
-    ):
+    )
+    for name, models, verbs in wanted:
         given[name], entry = access.new_key(document, name, models=models, verbs=verbs)
         entries.append(entry)
     raw = records.encode(msgspec.structs.replace(document, keys=tuple(entries)))

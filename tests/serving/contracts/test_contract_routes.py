@@ -102,6 +102,13 @@ class TestSageMaker:
     def test_one_row_without_a_protocol(self, server: Server, body: bytes, content_type: str) -> None:
         assert post(server, "/invocations", body, content_type).json() == {"predictions": DOUBLED[:1]}
 
+    @pytest.mark.parametrize(
+        "body", [b"", b'{"a": 1}\nx', b"[1,2", b"[" * 100_000 + b"\n" + b"]" * 100_000, b"[]][[", b"\xff"]
+    )
+    def test_what_is_no_json_is_the_clients_mistake(self, server: Server, body: bytes) -> None:
+        answer = post(server, "/invocations", body)
+        assert (answer.status, bool(answer.json()["error"])) == (400, True)
+
     def test_lines_of_json(self, server: Server) -> None:
         answer = post(
             server, "/invocations", b"[1,2,3]\n[4,5,6]\n", "application/jsonlines", Accept="application/jsonlines"

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import helper
 
 from skylift.artifacts import endpoints
+from tests.serving import onnx_models
 from tests.serving.conftest import Answer, Bench, Server
 from tests.serving.contracts.services import Place
 from tests.serving.waiting import wait_for
@@ -39,7 +41,12 @@ class TestSageMaker:
         assert first(invoke(server)) == 2.0
 
     def test_a_mounted_model_that_cannot_be_loaded_is_never_healthy(self, place: Place) -> None:
-        (place.put("1") / "model.onnx").write_bytes(b"no model")
+        row = (
+            onnx_models.value("x", onnx_models.FLOAT, ["rows", 3]),
+            onnx_models.value("y", onnx_models.FLOAT, ["rows", 3]),
+        )
+        unknown = onnx_models.model([helper.make_node("NoSuchOperation", ["x"], ["y"])], [row[0]], [row[1]])
+        (place.put("1") / "model.onnx").write_bytes(unknown)
         server = place.start("serve", ready=False, SKYLIFT_MOUNTED=str(place.models))
         wait_for(lambda: server.events("version_failed"))
         assert server.ask("GET", "/ping").status == 503
