@@ -39,6 +39,8 @@ class Engine:
     Args:
         measured: seconds by rows of batches, from the warm-up.
         wake: is called when work has come for a thread that waits.
+        counts: where what was done is counted.
+        lanes: batches that are computed at once.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Engine:
         measured: Mapping[int, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wake: Callable[[], None] = lambda: None,
+        counts: Counts | None = None,
+        lanes: int = 1,
     ) -> None:
-        self.counts = Counts()
+        self.counts = counts if counts is not None else Counts()
         self.options = options
         self._loop = loop
         self._clock = clock
@@ -64,7 +68,7 @@ class Engine:
         self._tuner = Tuner(
             options.max_batch_rows, options.allowed_rows, latency_seconds=options.latency_seconds, measured=measured
         )
-        self._admission = Admission(options, self._cost, self._pending)
+        self._admission = Admission(options, self._cost, self._pending, lanes)
         self._computer = Computer(backend, options, self.counts, clock)
         self._burst, self._queue_seconds = options.burst_requests, options.queue_seconds
         self._running: Sequence[Job] = ()
@@ -154,6 +158,7 @@ class Engine:
         if job.is_settled:
             return
         job.is_settled = job.is_cancelled = True
+        job.done = _told
         self.counts.cancelled += 1
         with self._lock:
             self._pending.drop(job)
@@ -253,25 +258,29 @@ class Engine:
             job.done(outcome)
         except Exception as error:  # the others of its batch must be told all the same
             self._loop.call_exception_handler({"message": "an answer could not be given", "exception": error})
+        job.done = _told  # else it and what it calls would hold each other until the garbage collector comes
 
     # from the thread
 
     def rest(self) -> float | None:
         """What the thread should do: 0 to take a turn, seconds to sleep or be woken before, None to sleep until then, -1 to end."""
         with self._lock:
-            oldest = self._pending.oldest()
-            if oldest is None:
-                self._is_ended = self._is_closing
-                self._wakes_at = 0
-                return -1.0 if self._is_ended else None
-            delay = self.options.max_delay_seconds
-            if delay and not self._is_closing and self._pending.rows < self.batch_rows:
-                seconds = oldest.submitted + delay - self._clock()
-                if seconds > 0:
-                    self._wakes_at = self.batch_rows
-                    return seconds
-            self._wakes_at = NEVER
-            return 0.0
+            return self._rest()
+
+    def _rest(self) -> float | None:
+        oldest = self._pending.oldest()
+        if oldest is None:
+            self._is_ended = self._is_closing
+            self._wakes_at = 0
+            return -1.0 if self._is_ended else None
+        delay = self.options.max_delay_seconds
+        if delay and not self._is_closing and self._pending.rows < self.batch_rows:
+            seconds = oldest.submitted + delay - self._clock()
+            if seconds > 0:
+                self._wakes_at = self.batch_rows
+                return seconds
+        self._wakes_at = NEVER
+        return 0.0
 
     def expected_seconds(self) -> float:
         """What the next batch will take, as far as is known."""
@@ -283,8 +292,7 @@ class Engine:
         if not batch:
             return False
         outcomes = self._computer.compute(batch, limit, started)
-        self._running = ()
-        self._admission.running_rows = 0
+        self._end()
         self._post(batch, outcomes)
         self._learn(batch, outcomes, limit)  # while the loop wakes up
         return True
@@ -292,7 +300,7 @@ class Engine:
     def _take(self) -> tuple[list[Job], int, float]:
         gone: list[Job] = []
         batch: list[Job] = []
-        pending, admission, options = self._pending, self._admission, self.options
+        pending, options = self._pending, self.options
         with self._lock:
             now = self._clock()
             limit = self._tuner.next_rows(pending.rows) if options.tune else options.max_batch_rows
@@ -300,20 +308,34 @@ class Engine:
             while not batch and (oldest := pending.oldest()) is not None:
                 if oldest.size * limit > options.batch_bytes * oldest.rows:
                     limit = max(1, options.batch_bytes * oldest.rows // oldest.size)
-                taken = pending.take(limit, self._computer.can_share)
+                taken = pending.take(self._share(limit), self._computer.can_share)
                 batch = [
                     job for job in taken if (job.deadline is None or job.deadline > now) and job.submitted > oldest_kept
                 ]
                 if len(batch) != len(taken):
                     kept = set(batch)
                     gone += [job for job in taken if job not in kept]
-            self._running = batch
-            admission.limit = self.batch_rows
-            admission.running_rows = sum([job.rows for job in batch])
-            admission.running_since = now
+            self._begin(batch, now)
         if gone:
             self._post(gone, [self._why_over(job, now) for job in gone])
         return batch, limit, now
+
+    def _share(self, limit: int) -> int:
+        """How many of `limit` rows a batch may take of what waits."""
+        return limit
+
+    def _begin(self, batch: list[Job], now: float) -> None:
+        """A batch was taken. The lock is held."""
+        self._running = batch
+        admission = self._admission
+        admission.limit = self.batch_rows
+        admission.running_rows = sum([job.rows for job in batch])
+        admission.running_since = now
+
+    def _end(self) -> None:
+        """This thread's batch was computed. The lock is not held."""
+        self._running = ()
+        self._admission.running_rows = 0
 
     def _learn(self, batch: list[Job], outcomes: list[Outcome], limit: int) -> None:
         now, before, options, first = self._clock(), self._ended, self.options, batch[0]
@@ -321,9 +343,7 @@ class Engine:
         for outcome in outcomes:
             if not isinstance(outcome, dict):
                 return  # a refusal costs less, and neighbours that were computed alone more
-        # From the end of the batch before where there was work since then: all that a turn costs counts, not the model alone.
-        is_busy = first.submitted <= before and not options.max_delay_seconds
-        seconds = now - (before if is_busy else first.started)
+        seconds = now - self._since(first, before)
         rows = first.batch_rows
         if rows > limit:
             rows, seconds = limit, seconds * limit / rows
@@ -332,6 +352,12 @@ class Engine:
         if options.tune:
             self._tuner.learn(joining.allowed(rows, options.allowed_rows) if options.allowed_rows else rows, seconds)
 
+    def _since(self, first: Job, before: float) -> float:
+        """When a batch's time began, for its cost: where there was work since the end of the batch before, all that a turn costs
+        counts, not the model alone."""
+        is_busy = first.submitted <= before and not self.options.max_delay_seconds
+        return before if is_busy else first.started
+
     def _post(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending and nobody listens
             self._loop.call_soon_threadsafe(self._finish, batch, outcomes)
@@ -339,3 +365,7 @@ class Engine:
 
 def _ragged_key(job: Job) -> tuple[object, ...]:
     return (job.signature, *((name, value.ndim, value.dtype.str) for name, value in sorted(job.inputs.items())))
+
+
+def _told(outcome: Outcome) -> None:
+    """It was told already."""

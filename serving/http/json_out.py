@@ -29,6 +29,8 @@ _WRITABLE = {
     "object",
 }
 
+_USUAL = {np.dtype(name) for name in ("float32", "float64", "int32", "int64")}
+
 
 def rows(outputs: Mapping[str, Array]) -> bytes:
     """`{"predictions": [...]}`: a value a row where there is one output, else an object a row.
@@ -68,6 +70,10 @@ def _object(values: Mapping[str, Array]) -> bytes:
 
 def dump(name: str, value: Array) -> bytes:
     """One output as JSON; its name decides whether strings are told as base64."""
+    if value.dtype in _USUAL and value.flags.c_contiguous and value.ndim:
+        plain = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        if b"null" not in plain:  # which stands for NaN and Infinity
+            return plain
     kind = value.dtype.name
     if kind not in _WRITABLE:
         raise BadRequestError(f"Failed to write JSON value for tensor type: {TENSORFLOW_NAMES.get(kind, kind)}")

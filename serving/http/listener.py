@@ -9,6 +9,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from serving.http.heads import Heads
 from serving.http.messages import Exchange
 from serving.http.protocol import Connection
 from serving.options import Limits
@@ -46,6 +47,7 @@ class Listener:
         self.date_line = b""
         self._loop = loop
         self._tls = tls
+        self.heads = Heads()
         self.relay: Relay | None = None
         """Takes connections that speak HTTP/2."""
         self._socket: socket.socket | None = None

@@ -74,6 +74,15 @@ class Exchange:
     way: Way | None = None
     """The service whose route it came by, where that is not the protocol's own."""
 
+    def forget(self) -> None:
+        """It is over. What refers to each other would else wait for the garbage collector, bodies and tensors with it."""
+        self.respond = _over
+        self.on_abandon = None
+
+
+def _over(response: Response) -> None:
+    """Nobody waits for an answer any more."""
+
 
 def origin_form(target: bytes) -> bytes:
     """Path and query of a target that names scheme and host, too (RFC 9112, section 3.2.2); others as they are."""

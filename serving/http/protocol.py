@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
+from serving.http.heads import Head
 from serving.http.messages import Exchange, Request, Response, error, head, origin_form
 from serving.http.relay import begins_http2
 
@@ -39,6 +40,7 @@ class Connection(asyncio.Protocol):
         "_certificate",
         "_client",
         "_exchanges",
+        "_first",
         "_header_bytes",
         "_headers",
         "_in_body",
@@ -48,6 +50,8 @@ class Connection(asyncio.Protocol):
         "_is_ending",
         "_is_new",
         "_is_write_paused",
+        "_known",
+        "_known_left",
         "_listener",
         "_overhead",
         "_parser",
@@ -84,6 +88,9 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._is_continue_due = False
         self._upgrade_left = 0
+        self._first = b""
+        self._known: Head | None = None
+        self._known_left = 0
 
     # the connection
 
@@ -104,6 +111,8 @@ class Connection(asyncio.Protocol):
             self._listener.answered(exchange, CLIENT_LEFT)
             if exchange.on_abandon is not None:
                 exchange.on_abandon()
+        for exchange in self._exchanges:
+            exchange.forget()
         self._exchanges.clear()
         self._listener.closed(self)
 
@@ -192,12 +201,53 @@ class Connection(asyncio.Protocol):
             if self._listener.relay is not None and begins_http2(data):
                 self._leave(data)
                 return
+        while data and not self._is_ending:
+            if self._known is not None:
+                data = self._take_known(data)
+            elif not self._in_message and (found := self._listener.heads.find(data)) is not None:
+                data = self._begin_known(*found, data)
+            else:
+                self._feed_parser(data)
+                return
+
+    def _feed_parser(self, data: bytes) -> None:
         if self._in_body:
             self._overhead += len(data)
         else:
+            if not self._in_message:
+                self._first = data
             self._count_header(len(data))
         self._feed(data)
         self._check_header_size()
+
+    def _begin_known(self, head: Head, start: int, length: int, data: bytes) -> bytes:
+        """A request whose head has come before; what lies behind it in `data`."""
+        end = start + length
+        if end <= len(data) and length <= self._listener.limits.body_bytes:  # nearly always: all of it is there
+            self._start_exchange(head.method, head.target, head.headers, data[start:end])
+            return data[end:]
+        if length > self._listener.limits.body_bytes:
+            self._in_message = True
+            self._refuse_body()
+            return b""
+        self._known, self._known_left = head, length
+        self._in_message = self._in_body = True
+        self._expect_body(length)
+        return self._take_known(data[start:])
+
+    def _take_known(self, data: bytes) -> bytes:
+        """More of the body of such a request."""
+        head = self._known
+        assert head is not None
+        piece = data[: self._known_left]
+        self._known_left -= len(piece)
+        if piece:
+            self._overhead += len(piece)
+            self.on_body(piece)
+        if not self._known_left and not self._is_ending:
+            self._known = None
+            self._start_exchange(head.method, head.target, head.headers, self._whole_body())
+        return data[len(piece) :]
 
     def _leave(self, data: bytes) -> None:
         """It speaks HTTP/2: others look after it from now on."""
@@ -260,11 +310,7 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > limits.body_bytes:
             self._refuse_body()
             return
-        if length is not None and int(length) >= LARGE_BODY_BYTES:
-            # Memory for it at once, where joining its pieces would need it twice. What does not come is never touched.
-            self._body_room = bytearray(int(length))
-        now = self._body_started = self._listener.now()
-        self.deadline = now + limits.stall_seconds
+        self._expect_body(int(length) if length is not None else 0)
         expect = self._headers.get(b"expect")
         if expect is None or self._parser.get_http_version() == "1.0":
             return  # HTTP/1.0 knows no answers in between (RFC 9110, section 10.1.1)
@@ -274,6 +320,13 @@ class Connection(asyncio.Protocol):
             self._is_continue_due = True
         else:
             self._transport.write(CONTINUE)
+
+    def _expect_body(self, length: int) -> None:
+        if length >= LARGE_BODY_BYTES:
+            # Memory for it at once, where joining its pieces would need it twice. What does not come is never touched.
+            self._body_room = bytearray(length)
+        self._body_started = self._listener.now()
+        self.deadline = self._body_started + self._listener.limits.stall_seconds
 
     def on_body(self, chunk: bytes) -> None:
         if self._is_ending:
@@ -314,14 +367,30 @@ class Connection(asyncio.Protocol):
         if not self._upgrade_left and not self._is_ending:
             self._dispatch(closes=True)
 
-    def _dispatch(self, *, closes: bool) -> None:
+    def _whole_body(self) -> bytes:
         if self._body_room is not None:
-            body = cast(bytes, self._body_room)
-        else:
-            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            return cast(bytes, self._body_room)
+        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+
+    def _dispatch(self, *, closes: bool) -> None:
         target = self._target if self._target[:1] == b"/" else origin_form(self._target)
-        request = Request(self._parser.get_method(), target, self._headers, body)
+        method, headers = self._parser.get_method(), self._headers
         is_1_0 = self._parser.get_http_version() == "1.0"
+        if self._first and not closes and not is_1_0:
+            self._listener.heads.learn(self._first, Head(method, target, headers))
+        self._start_exchange(method, target, headers, self._whole_body(), closes=closes, is_1_0=is_1_0)
+
+    def _start_exchange(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        *,
+        closes: bool = False,
+        is_1_0: bool = False,
+    ) -> None:
+        request = Request(method, target, headers, body)
         exchange = Exchange(request, lambda response: self._respond(exchange, response, is_1_0=is_1_0))
         exchange.closes = closes
         exchange.began = time.monotonic()
@@ -364,6 +433,7 @@ class Connection(asyncio.Protocol):
             exchange = exchanges.popleft()
             assert exchange.data is not None
             self._transport.write(exchange.data)
+            exchange.forget()
             if exchange.closes:
                 self._is_ending = True
                 self._transport.close()
