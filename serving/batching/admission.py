@@ -35,10 +35,12 @@ class Admission:
 
     Args:
         cost: seconds of a whole turn: batch, delivery, and what the thread waited for.
+        lanes: batches that are computed at once.
     """
 
-    def __init__(self, options: BatchOptions, cost: CostModel, pending: Pending) -> None:
+    def __init__(self, options: BatchOptions, cost: CostModel, pending: Pending, lanes: int = 1) -> None:
         self._options = options
+        self._lanes = lanes
         self._cost = cost
         self._pending = pending
         self.limit = options.max_batch_rows
@@ -85,7 +87,7 @@ class Admission:
         """How long a request would wait that came now, as far as is known."""
         running = self.running_rows
         rest = max(0.0, self._cost.seconds(running) - (now - self.running_since)) if running else 0.0
-        return rest + self._pending.rows * self._per_row
+        return rest + self._pending.rows * self._per_row / self._lanes
 
     def begin_overload(self, now: float) -> None:
         pending = self._pending
@@ -116,23 +118,24 @@ class Admission:
 
         More where only a little too much comes, for then chance would leave the model idle now and again.
         """
-        per_row = self._per_row
+        per_row = self._per_row / self._lanes
         surplus = per_row * self._rows_per_request - self._gap
         batches = min(GREATEST_SHORT, self._gap / surplus) if surplus > 0 else GREATEST_SHORT
         self._rows_per_second = 1 / per_row if per_row else 1e9
         least = min(self.limit, int(SHORT_SECONDS * self._rows_per_second))
-        self.short_rows = max(least, int(self._cost.knee(self.limit) * max(1.0, batches)))
+        self.short_rows = max(least, int(self._cost.knee(self.limit) * max(1.0, batches))) * self._lanes
         self._refused = self.retry_after(self._looked)
 
     def retry_after(self, now: float) -> int:
         """Seconds until what waits will have been computed, or the overload be over, at least 1."""
         wait = self.wait_seconds(now)
         if self.is_overloaded:
-            wait = max(wait, self._virtual_rows * self._per_row)
+            wait = max(wait, self._virtual_rows * self._per_row / self._lanes)
         return max(1, min(3600, math.ceil(wait)))
 
     @property
     def _per_row(self) -> float:
+        """What a row costs in full batches, of one lane [s]."""
         return self._cost.seconds(self.limit) / self.limit
 
     def _own_seconds(self, rows: int) -> float:

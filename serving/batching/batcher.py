@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from serving.backends.base import Backend
+from serving.batching.counts import Counts
 from serving.batching.engine import Engine
 from serving.batching.gate import Gate
 from serving.batching.jobs import Done, Job, LateError, Outcome, QueueFullError, ShedError
@@ -32,6 +33,7 @@ class Batcher(Engine):
         queue_rows: may wait; a single greater request is taken when nothing waits.
         measured: what batches took in the warm-up [s] by rows, so that sizes and waits are known from the first request on.
         gate: shared with the other models of a worker.
+        counts, lanes: see Engine.
     """
 
     def __init__(
@@ -45,12 +47,18 @@ class Batcher(Engine):
         measured: Mapping[int, float] | None = None,
         gate: Gate | None = None,
         clock: Callable[[], float] = time.monotonic,
+        counts: Counts | None = None,
+        lanes: int = 1,
     ) -> None:
         options = options or BatchOptions(max_batch_rows=max_batch_rows, queue_rows=queue_rows)
-        self._bell = Wake()
-        super().__init__(backend, options, loop, measured=measured, clock=clock, wake=self._bell.set)
+        super().__init__(backend, options, loop, measured=measured, clock=clock, counts=counts, lanes=lanes)
         self._backend = backend
         self._gate = gate
+        self._start()
+
+    def _start(self) -> None:
+        self._bell = Wake()
+        self._wake = self._bell.set
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 

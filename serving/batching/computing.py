@@ -1,8 +1,8 @@
-"""What is done with a batch: joined, computed, divided. In the batcher's thread."""
+"""What is done with a batch: joined, computed, divided. In the batcher's threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from serving.backends.base import Array, Backend, RunError
 from serving.batching import joining
@@ -10,16 +10,19 @@ from serving.batching.counts import Counts
 from serving.batching.jobs import Job, LateError, Outcome
 from serving.batching.options import BatchOptions
 
+_ALL_ALIKE = ("unavailable", "late")
+"""Why a model gave no answer, where no request of the batch is to blame: it would be the same for each alone."""
+
 
 class Computer:
-    """Runs one model. Nothing that a model does gets out of it but as an outcome."""
+    """Runs one model. Nothing that a model does gets out of it but as an outcome. Several threads may call it."""
 
     def __init__(self, backend: Backend, options: BatchOptions, counts: Counts, clock: Callable[[], float]) -> None:
         self._backend = backend
         self._options = options
         self._counts = counts
         self._clock = clock
-        self._started = 0.0
+        self._is_elsewhere = backend.concurrency > 1
         self._alone: set[str] = {name for name, one in backend.signatures.items() if not one.is_batched}
 
     def can_share(self, job: Job) -> bool:
@@ -28,16 +31,21 @@ class Computer:
 
     def compute(self, batch: list[Job], limit: int, started: float) -> list[Outcome]:
         """One outcome for each job. A single job may have more than `limit` rows: it is computed in parts."""
-        self._started = started
+        first = batch[0]
+        first.started = started
         if len(batch) == 1:
-            return [self._compute_one(batch[0], limit)]
+            return [self._compute_one(first, limit)]
         rows = sum([job.rows for job in batch])
         try:
             outputs = self._run_joined(batch, rows)
-        except RunError:
+        except RunError as error:
+            if error.cause in _ALL_ALIKE:
+                return [error] * len(batch)
             outputs = {}
         if outputs:
             return list(joining.split(outputs, batch))
+        for job in batch:
+            job.started = started
         # One bad request must not fail its neighbours, nor a model that does not answer row by row.
         return [self._compute_one(job, limit) for job in batch]
 
@@ -94,15 +102,19 @@ class Computer:
         return whole.outputs
 
     def _run(self, batch: list[Job], inputs: Mapping[str, Array], rows: int, size: int) -> dict[str, Array]:
+        first = batch[0]
         gathered = self._clock()
         try:
-            outputs = self._backend.run(batch[0].signature, inputs)
+            if len(batch) == 1:
+                outputs = self._backend.run(first.signature, inputs, first.outputs, deadline=first.deadline)
+            else:
+                outputs = self._backend.run(first.signature, inputs, _wanted(batch), deadline=self._deadline(batch))
         except RunError:
             raise
         except BaseException as error:  # the thread must outlive whatever a model does
             raise _broken(error) from error
         computed = self._clock()
-        started, batch_rows = self._started, max(rows, batch[0].rows)
+        started, batch_rows = first.started, max(rows, first.rows)
         for job in batch:
             job.started = started
             job.gathered = gathered
@@ -110,6 +122,26 @@ class Computer:
             job.batch_rows = batch_rows
         self._counts.ran(rows, size - rows, computed - gathered)
         return outputs
+
+    def _deadline(self, batch: list[Job]) -> float | None:
+        """When nobody waits any more, for whoever waits for others; those whose time is over before are told by the batcher."""
+        if not self._is_elsewhere:
+            return None
+        deadlines = [job.deadline for job in batch if job.deadline is not None]
+        return max(deadlines) if len(deadlines) == len(batch) else None
+
+
+def _wanted(batch: list[Job]) -> Sequence[str]:
+    """What one of them wants; empty for all there is."""
+    first = batch[0].outputs
+    if not first:
+        return ()
+    names = dict.fromkeys(first)
+    for job in batch:
+        if not job.outputs:
+            return ()
+        names.update(dict.fromkeys(job.outputs))
+    return list(names)
 
 
 def _broken(error: BaseException) -> RunError:

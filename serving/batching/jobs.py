@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -65,6 +65,7 @@ class Job:
     Args:
         done: is given the outcome, once, in the event loop; never if the job was cancelled.
         deadline: by `time.monotonic`: past it nobody waits for the answer any more.
+        outputs: the tensors that are wanted; empty for all. The outcome may hold others, too: those that its batch was asked for.
         started: when it was taken from the queue, by `time.monotonic`; `gathered` and `computed` as in `serving.calls.Call`.
         batch_rows: rows of the batch that it was part of, without padding.
         submitted: when it came into the queue.
@@ -79,6 +80,7 @@ class Job:
     key: tuple[object, ...] | None
     done: Done
     deadline: float | None = None
+    outputs: Sequence[str] = ()
     started: float = 0.0
     gathered: float = 0.0
     computed: float = 0.0

@@ -90,9 +90,10 @@ class TestOnnx:
     def test_warming_refuses_a_model_that_cannot_compute_its_signature(self) -> None:
         class Broken:
             name = "broken"
+            concurrency = 1
             signatures = {"serving_default": ModelSignature((Tensor("x", "float32", (None, 3)),), ())}
 
-            def run(self, signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
+            def run(self, signature: str, inputs: dict[str, Array], *_: object, **__: object) -> dict[str, Array]:
                 raise RunError("no", is_callers_fault=False)
 
             def close(self) -> None: ...

@@ -23,6 +23,7 @@ class Gate:
     """A backend that doubles, and waits before each batch until it is let through."""
 
     name: str = "gate"
+    concurrency = 1
 
     def __init__(self, signature: ModelSignature = ROW, *, is_open: bool = False) -> None:
         self.signatures: Mapping[str, ModelSignature] = {"serving_default": signature}
@@ -31,7 +32,7 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.is_closed = False
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
         self.entered.release()
         assert self.gate.acquire(timeout=10)
         self.sizes.append(len(inputs["x"]))
@@ -177,7 +178,7 @@ def test_a_request_greater_than_a_batch_goes_in_parts() -> None:
 
 def test_a_model_that_does_not_answer_row_by_row_is_asked_alone() -> None:
     class Sum(Gate):
-        def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
             super().run(signature, inputs)
             return {"y": inputs["x"].sum(keepdims=True)}
 
@@ -203,7 +204,7 @@ def test_closing_computes_what_waits_and_frees_the_model() -> None:
 
 def test_whatever_a_model_raises_the_next_request_is_answered() -> None:
     class Broken(Gate):
-        def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
             if inputs["x"][0] == 0:
                 raise ZeroDivisionError("no")
             return {"y": inputs["x"]}
@@ -285,7 +286,7 @@ def test_an_answer_that_cannot_be_given_does_not_cost_the_others_theirs(gate: Ga
 
 def test_a_model_that_asks_the_program_to_exit_does_not_end_the_thread() -> None:
     class Leaves(Gate):
-        def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
             if inputs["x"][0] == 0:
                 raise SystemExit(3)
             return {"y": inputs["x"]}

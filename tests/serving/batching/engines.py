@@ -76,6 +76,7 @@ class Model:
     """Doubles; a batch takes `cost(rows)` seconds of the clock. Negative rows are refused, rows of 1e6 break it."""
 
     name: str = "simulated"
+    concurrency = 1
 
     def __init__(
         self, clock: Clock, cost: Callable[[int], float] = lambda rows: 0.001 * rows, signature: ModelSignature = ROW
@@ -88,7 +89,7 @@ class Model:
         self.meanwhile: Callable[[float], None] = lambda until: None
         """Is called within a run, with the time of its end."""
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
         x = inputs["x"]
         self.sizes.append(len(x))
         self.computed += [float(value) for value in x[:, 0]]

@@ -27,12 +27,13 @@ class Images:
     """Answers with as much as it is asked; keeps nothing."""
 
     name: str = "images"
+    concurrency = 1
     signatures: Mapping[str, ModelSignature] = {"serving_default": SIGNATURE}
 
     def __init__(self, answer: Callable[[Array], Array] = lambda x: x[:, :1, :1, 0]) -> None:
         self._answer = answer
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
         return {"y": self._answer(inputs["x"])}
 
     def close(self) -> None:

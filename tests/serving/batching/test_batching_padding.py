@@ -21,12 +21,13 @@ class Echo:
     """Answers what it is given and keeps a copy of it."""
 
     name: str = "echo"
+    concurrency = 1
 
     def __init__(self, signature: ModelSignature = TEXTS) -> None:
         self.signatures: Mapping[str, ModelSignature] = {"serving_default": signature}
         self.seen: list[Array] = []
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
         self.seen.append(inputs["x"].copy())
         return {"y": inputs["x"]}
 
@@ -61,7 +62,7 @@ def test_one_row_alone_and_the_last_part_of_many_are_filled_up_too() -> None:
 def test_a_model_that_does_not_answer_row_by_row_is_asked_as_it_was() -> None:
     bench = padded()
     run = bench.model.run
-    bench.model.run = lambda signature, inputs: {"y": run(signature, inputs)["y"].sum(keepdims=True)}  # type: ignore[method-assign]
+    bench.model.run = lambda signature, inputs, *_, **__: {"y": run(signature, inputs)["y"].sum(keepdims=True)}  # type: ignore[method-assign]
     one, two = bench.submit(1, 2, 3), bench.submit(4, 5, 6)
     bench.finish()
     assert (bench.values(one), bench.values(two)) == ([12], [30])
@@ -130,7 +131,7 @@ def test_numbers_are_filled_up_with_zeros_of_their_type(dtype: str) -> None:
 
 def test_parts_whose_answers_differ_in_length_are_computed_whole() -> None:
     class Cut(Echo):
-        def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
             x = super().run(signature, inputs)["y"]
             return {"y": x[:, : max(1, int(x.max()))]}
 

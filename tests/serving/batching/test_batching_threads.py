@@ -19,12 +19,13 @@ class Doubles:
     """Doubles once `is_open` is set; refuses negative rows."""
 
     name: str = "doubles"
+    concurrency = 1
     signatures: Mapping[str, ModelSignature] = {"serving_default": ROW}
 
     def __init__(self) -> None:
         self.is_open = threading.Event()
 
-    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], *_: object, **__: object) -> dict[str, Array]:
         assert self.is_open.wait(20)
         if (inputs["x"] < 0).any():
             raise RunError("negative", is_callers_fault=True)
