@@ -32,6 +32,8 @@ _LIVE = "/livez"
 _REQUEST_IDS = (b"x-ms-request-id", b"x-ms-client-request-id", b"x-amzn-sagemaker-inference-id")
 """Headers in which services hand on a request's id: https://learn.microsoft.com/azure/machine-learning/how-to-monitor-online-endpoints"""
 
+_NOTHING = Asked()
+
 
 class Contracts:
     """Answers for the routes of all services.
@@ -82,7 +84,7 @@ class Contracts:
 
     def _predict(self, exchange: Exchange, way: Way) -> None:
         _name_request(exchange)
-        self._invoker.invoke(exchange, way, Asked(), bodies.without_parameters)
+        self._invoker.invoke(exchange, way, _NOTHING, bodies.without_parameters)
 
     def asked(self, method: bytes, path: str, headers: Mapping[bytes, bytes]) -> tuple[str, Verb] | None:
         """The model and the right that a service's route asks for; None where it is none of them."""

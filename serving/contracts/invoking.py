@@ -12,7 +12,7 @@ from serving.contracts import bodies
 from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
-from serving.http.tfs import Rest
+from serving.http.tfs import Rest, Target
 from serving.http.v2 import OpenInference
 from serving.interface import StatusError
 from serving.models import Models
@@ -76,22 +76,26 @@ class Invoker:
             return
         exchange.way = way
         headers = request.headers
+        content_type = headers.get(b"content-type", b"")
+        if b"accept" in headers:
+            _take_lines(exchange)
         try:
             name = self.name(asked)
-            triton = bodies.header_length(headers.get(b"content-type", b""))
+            if content_type[:20].lower() == bodies.TRITON[:20]:
+                _take_triton(exchange, content_type)
         except (StatusError, BadRequestError) as problem:
             self._desk.refuse(exchange, problem)
             return
-        if triton is not None:
-            headers[_LENGTH] = triton
-            exchange.respond = _with_triton_type(exchange.respond)
         if _LENGTH in headers:
             self._to_v2(exchange, name, asked)
-            return
-        self._take_lines(exchange)
-        if not _may_be_json(headers.get(b"content-type", b"")):
+        elif content_type == b"application/json" or _may_be_json(content_type):
+            self._tell_apart(exchange, name, asked, change)
+        else:
             self._to_rest(exchange, name, asked)
-            return
+
+    def _tell_apart(self, exchange: Exchange, name: str, asked: Asked, change: Callable[[bytes], bytes]) -> None:
+        """Hand on a body of JSON."""
+        request = exchange.request
 
         def read(_: bool) -> tuple[bodies.Kind, bytes]:
             body = request.body
@@ -111,25 +115,29 @@ class Invoker:
         self._v2.handle(exchange, f"/v2/models/{quote(name, safe='')}{version}/infer")
 
     def _to_rest(self, exchange: Exchange, name: str, asked: Asked) -> None:
+        if asked.verb == "predict" and asked.version is None:
+            self._rest.predict(exchange, Target(name, None, None))
+            return
         version = f"/versions/{quote(asked.version, safe='')}" if asked.version else ""
         self._rest.handle(exchange, f"/v1/models/{quote(name, safe='')}{version}:{asked.verb}")
 
-    def _take_lines(self, exchange: Exchange) -> None:
-        """`Accept: application/jsonlines` is answered in one line of JSON, as AWS's own container does."""
-        headers = exchange.request.headers
-        accepted = headers.get(b"accept", b"")
-        if JSON_LINES not in accepted or b"application/json," in accepted + b",":
-            return
-        headers[b"accept"] = b"application/json"
-        respond = exchange.respond
 
-        def answer(response: Response) -> None:
-            if response.status == 200:
-                response.body = response.body.replace(b"\n", b"") + b"\n"
-                response.content_type = JSON_LINES
-            respond(response)
+def _take_lines(exchange: Exchange) -> None:
+    """`Accept: application/jsonlines` is answered in one line of JSON, as AWS's own container does."""
+    headers = exchange.request.headers
+    accepted = headers[b"accept"]
+    if JSON_LINES not in accepted or b"application/json," in accepted + b",":
+        return
+    headers[b"accept"] = b"application/json"
+    respond = exchange.respond
 
-        exchange.respond = answer
+    def answer(response: Response) -> None:
+        if response.status == 200:
+            response.body = response.body.replace(b"\n", b"") + b"\n"
+            response.content_type = JSON_LINES
+        respond(response)
+
+    exchange.respond = answer
 
 
 def _may_be_json(content_type: bytes) -> bool:
@@ -148,14 +156,18 @@ _LOOSE = {
 }
 
 
-def _with_triton_type(respond: Callable[[Response], None]) -> Callable[[Response], None]:
-    """SageMaker hands on the type of an answer and none of its other headers: the length of the JSON must be in the type."""
+def _take_triton(exchange: Exchange, content_type: bytes) -> None:
+    """SageMaker hands on the type of a body and none of its other headers: there the length of the JSON is in the type."""
+    length = bodies.header_length(content_type)
+    if length is None:
+        return
+    exchange.request.headers[_LENGTH] = length
+    respond = exchange.respond
 
     def answer(response: Response) -> None:
         for line in response.extra.split(b"\r\n"):
             if line.startswith(_SHOWN_LENGTH):
-                length = line[len(_SHOWN_LENGTH) :]
-                response.content_type = b"%b;json-header-size=%b" % (bodies.TRITON, length)
+                response.content_type = b"%b;json-header-size=%b" % (bodies.TRITON, line[len(_SHOWN_LENGTH) :])
         respond(response)
 
-    return answer
+    exchange.respond = answer

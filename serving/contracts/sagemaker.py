@@ -32,6 +32,8 @@ TARGET = b"x-amzn-sagemaker-target-model"
 _VERBS = ("predict", "classify", "regress")
 _MODEL = re.compile(r"/models/(?P<name>[^/]+)(?P<invoke>/invoke)?", re.ASCII)
 
+_NOTHING = Asked()
+
 
 class _Addition(msgspec.Struct):
     model_name: str
@@ -175,7 +177,10 @@ def asked_by(headers: Mapping[bytes, bytes], served: Any, name: str | None = Non
     Raises:
         StatusError: `tfs-method` is none.
     """
-    attributes = attributes_of(headers.get(SAGEMAKER_ATTRIBUTES, b""))
+    given = headers.get(SAGEMAKER_ATTRIBUTES)
+    if given is None and TARGET not in headers:
+        return _NOTHING if name is None else Asked(name)
+    attributes = attributes_of(given or b"")
     verb = attributes.get("tfs-method", "predict")
     if verb not in _VERBS:
         raise StatusError(Code.INVALID_ARGUMENT, f"tfs-method is {verb[:40]!r}, expected {', '.join(_VERBS)}")
