@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from serving.backends.base import Array, RunError
 from serving.batching.batcher import Done, Job
@@ -18,6 +18,7 @@ class JobMaker:
     def __init__(self, signature: ModelSignature, name: str) -> None:
         self._name = name
         self._tensors = signature.inputs
+        self._outputs = tuple(tensor.name for tensor in signature.outputs)
         self._only = signature.inputs[0].name if len(signature.inputs) == 1 else None
         self._known: dict[tuple[int, ...] | tuple[tuple[int, ...], ...], tuple[int, tuple[object, ...] | None]] = {}
 
@@ -38,6 +39,13 @@ class JobMaker:
             if len(self._known) < _KEPT_SHAPES:
                 self._known[shapes] = found
         return Job(self._name, inputs, found[0], found[1], done)
+
+    def wanted(self, names: Sequence[str]) -> Sequence[str]:
+        """Of the outputs that a request names those that there are; none for all."""
+        if not names or len(self._outputs) == 1:
+            return ()
+        found = [name for name in self._outputs if name in names]
+        return found if len(found) < len(self._outputs) else ()
 
     def _look(self, inputs: Mapping[str, Array]) -> tuple[int, tuple[object, ...] | None]:
         sizes = set()

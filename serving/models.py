@@ -11,6 +11,7 @@ from serving import control
 from serving.answering import JobMaker, failure
 from serving.backends.base import Array, Backend, RunError, parts_of
 from serving.batching.batcher import Batcher, BatchOptions, Gate, Outcome, ShedError
+from serving.batching.crew import open_batcher
 from serving.calls import current
 from serving.interface import (
     PREDICT,
@@ -60,7 +61,7 @@ class Loaded:
         for signature, part in parts_of(backend).items():
             if id(part) not in by_part:
                 known = measured if signature == DEFAULT_SIGNATURE else None
-                by_part[id(part)] = Batcher(part, options, loop=loop, measured=known, gate=gate)
+                by_part[id(part)] = open_batcher(part, options, loop=loop, measured=known, gate=gate)
             self._batchers[signature] = by_part[id(part)]
         self.batchers: Sequence[Batcher] = list(by_part.values())
         self.warm_seconds = 0.0
@@ -145,8 +146,10 @@ class Version:
             if not answer.done():
                 answer.set_result(outcome)
 
-        job = self.loaded.maker(signature).make(inputs, done)
+        maker = self.loaded.maker(signature)
+        job = maker.make(inputs, done)
         job.deadline = deadline
+        job.outputs = maker.wanted(outputs)
         batcher = self.loaded.batcher_of(signature)
         call = current.get()
         if call is not None:

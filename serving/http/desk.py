@@ -151,6 +151,7 @@ class Desk:
         Args:
             finish: makes the answer of the outputs; a BadRequestError of its own is answered as such.
             timeout: what the client grants from now on [s].
+            outputs: those that `finish` needs; none for all.
         """
         call = exchange.call
         assert call is not None
@@ -168,7 +169,10 @@ class Desk:
                 return
             exchange.respond(response)
 
-        job = version.loaded.maker(signature).make(inputs, done)
+        maker = version.loaded.maker(signature)
+        job = maker.make(inputs, done)
+        if outputs:
+            job.outputs = maker.wanted(outputs)
         job.deadline = self._deadline(call, timeout)
         batcher = version.loaded.batcher_of(signature)
         call.begin_work(version, signature, job)
