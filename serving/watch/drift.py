@@ -18,8 +18,8 @@ from serving.calls import Call
 from serving.signature import DEFAULT_SIGNATURE
 from serving.watch.options import DriftOptions
 from serving.watch.snapshots import Drifted
+from skylift.artifacts.profile_records import Profile, TensorProfile
 from skylift.artifacts.profiles import Bins
-from skylift.artifacts.records import Profile, TensorProfile
 
 ROWS = 4
 """Of one request that are looked at, evenly spread over it."""

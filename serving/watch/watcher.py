@@ -22,7 +22,7 @@ from skylift import __version__
 if TYPE_CHECKING:
     from serving.watch.drift import Drift
     from serving.watch.samples import Sampler
-    from skylift.artifacts.records import Profile
+    from skylift.artifacts.profile_records import Profile
 
 _Count = Callable[[str, int], None]
 

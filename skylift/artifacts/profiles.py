@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skylift.artifacts.records import Distribution, Measure, TensorProfile
+from skylift.artifacts.profile_records import Distribution, Measure, TensorProfile
 
 Array = npt.NDArray[Any]
 

@@ -9,9 +9,10 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from skylift.artifacts import layout, models, transfer
+from skylift.artifacts.profile_records import Profile
 from skylift.artifacts.profiles import Bins
 from skylift.artifacts.psi import psi
-from skylift.artifacts.records import ModelManifest, Profile, decode, encode, now
+from skylift.artifacts.records import ModelManifest, decode, encode, now
 from tests.training.small import BINARY, CLASSES, TWO_INPUTS, VALUES, split
 from training.contract import Input, Split, Task
 from training.export.profile import make_profile

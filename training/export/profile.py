@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from skylift.artifacts.profile_records import Measure, Profile, TensorProfile
 from skylift.artifacts.profiles import profile_of
-from skylift.artifacts.records import Measure, Profile, TensorProfile
 from training.contract import Array, Input, Split, Task
 from training.export.signature import output_name
 from training.loop.batches import inputs_of

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from skylift.artifacts import datasets, layout, models
 from skylift.artifacts.objects import DamagedError
-from skylift.artifacts.records import ModelManifest, ModelRef, OtherSignature, Profile, PublishedModel, RunSpec, now
+from skylift.artifacts.profile_records import Profile
+from skylift.artifacts.records import ModelManifest, ModelRef, OtherSignature, PublishedModel, RunSpec, now
 from skylift.errors import InputError
 from skylift.store import ObjectExistsError, Store
 from training.cluster.description import Cluster, read_tf_config

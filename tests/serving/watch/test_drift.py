@@ -17,9 +17,9 @@ from serving.watch.meter import Meter
 from serving.watch.options import DriftOptions
 from serving.watch.render import render
 from serving.watch.snapshots import Snapshot
+from skylift.artifacts.profile_records import Profile, TensorProfile
 from skylift.artifacts.profiles import Bins, profile_of
 from skylift.artifacts.psi import psi
-from skylift.artifacts.records import Profile, TensorProfile
 from tests.serving.watch.watched import Samples, call
 
 Array = np.ndarray[Any, Any]

@@ -12,8 +12,8 @@ from serving.watch.options import DriftOptions, SampleOptions, WatchOptions
 from serving.watch.render import render
 from serving.watch.snapshots import Gauges, VersionGauge, decode, encode
 from serving.watch.watcher import Watcher
+from skylift.artifacts.profile_records import Profile
 from skylift.artifacts.profiles import profile_of
-from skylift.artifacts.records import Profile
 from skylift.errors import InputError
 from tests.serving.waiting import wait_for
 from tests.serving.watch.watched import Samples, call, refused
