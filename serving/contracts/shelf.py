@@ -39,7 +39,7 @@ class Shelf:
         if what == "add":
             await self._add(body["name"], body["url"])
         else:
-            await self._may_change().remove(body["name"])
+            await self._remove(body["name"])
         return ""
 
     def _list(self) -> list[tuple[str, str]]:
@@ -56,7 +56,7 @@ class Shelf:
 
     async def _add(self, name: str, url: str) -> None:
         library = self._may_change()
-        if name in {config.name for config in library.configs}:
+        if name in self._arriving or name in {config.name for config in library.configs}:
             raise StatusError(Code.ALREADY_EXISTS, f"model {name} is loaded already")
         self._arriving.add(name)
         try:
@@ -64,6 +64,12 @@ class Shelf:
             await library.add(config)
         finally:
             self._arriving.discard(name)
+
+    async def _remove(self, name: str) -> None:
+        library = self._may_change()
+        if name in self._arriving:
+            raise StatusError(Code.NOT_FOUND, f"model {name} is being loaded")
+        await library.remove(name)
 
     def _look(self, name: str, url: str) -> ModelConfig:
         folder = self._allowed(url)

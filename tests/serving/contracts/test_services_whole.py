@@ -124,6 +124,19 @@ class TestManyModels:
         assert self.load(server, "a", bare).status == 200
         assert first(invoke(server, "/models/a/invoke")) == 2.0
 
+    def test_of_several_loads_of_one_name_one_counts(self, place: Place, server: Server) -> None:
+        folder = place.put("one/model")
+        seen: list[int] = []
+        loading = [
+            threading.Thread(target=lambda: seen.append(self.load(server, "one", folder).status)) for _ in range(6)
+        ]
+        for one in loading:
+            one.start()
+        for one in loading:
+            one.join()
+        assert sorted(seen) == [200, 409, 409, 409, 409, 409]
+        assert first(invoke(server, "/models/one/invoke")) == 2.0
+
     def test_what_cannot_be_loaded_leaves_nothing(self, place: Place, server: Server) -> None:
         great = place.put("great/model")
         with (great / "model.onnx").open("ab") as file:
