@@ -43,7 +43,7 @@ COPY_LIMIT = 5 * 1000**3
 CLOCK = "live/clock"
 """The object that `clock` writes unless told otherwise."""
 
-azure_credentials: Callable[[], object | None] = lambda: None
+azure_credentials: Callable[[], object | None] | None = None
 """Makes what gives tokens for Azure's storage, where obstore's own way finds none: skylift.clouds.azure_storage sets it. This module
 asks no cloud but through obstore."""
 
@@ -379,7 +379,8 @@ def open_store(url: str) -> Store:
     retries: Any = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
     try:
         if parts.scheme == "az":  # obstore's own az:// names no account
-            given: Any = {"credential_provider": tokens} if (tokens := azure_credentials()) is not None else {}
+            tokens = azure_credentials() if azure_credentials is not None else None
+            given: Any = {} if tokens is None else {"credential_provider": tokens}
             raw = AzureStore(container, prefix=prefix or None, account_name=parts.netloc, retry_config=retries, **given)
         else:
             raw = from_url(clean, retry_config=retries)
