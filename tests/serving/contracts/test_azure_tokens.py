@@ -21,6 +21,7 @@ from skylift import store
 from skylift.clouds import azure_storage
 from skylift.errors import CredentialsError, SkyliftError
 from skylift.store import open_store
+from tests.serving.contracts.services import Place
 
 SECRET = "0123-secret"
 
@@ -33,6 +34,7 @@ class SimulatedAzure:
         self.shown: list[str] = []
         self.seconds = 3600
         self.is_refusing = False
+        self.is_empty = False
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,6 +62,9 @@ class SimulatedAzure:
             return
         self.shown.append(handler.headers["Authorization"] or "")
         is_known = self.shown[-1] == f"Bearer token-{len(self.given)}"
+        if is_known and self.is_empty:
+            self._send(handler, 404, b"")
+            return
         self._send(handler, 200 if is_known else 403, b"a blob" if is_known else b"")
 
     def _send(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
@@ -117,3 +122,19 @@ def test_other_ways_that_somebody_set_stay(azure: SimulatedAzure, monkeypatch: p
     assert azure_storage.provider(environment) is not None
     assert azure_storage.provider({}) is None
     assert azure_storage.provider({**environment, "AZURE_STORAGE_SAS_KEY": "x"}) is None
+
+
+def test_a_server_at_azure_ml_follows_its_endpoint_as_its_identity(azure: SimulatedAzure, place: Place) -> None:
+    azure.is_empty = True
+    given: Any = {
+        "AZUREML_MODEL_DIR": str(place.models),
+        "SKYLIFT_ENDPOINT": "az://account/keep/endpoints/default",
+        "AZURE_STORAGE_ENDPOINT": f"{azure.url}/account",
+        "AZURE_ALLOW_HTTP": "true",
+        "MSI_ENDPOINT": f"{azure.url}/msi/token",
+        "MSI_SECRET": SECRET,
+    }
+    server = place.start(**given)  # ready: it was told that nothing is deployed
+    assert set(azure.shown) == {"Bearer token-1"}
+    assert server.ask("POST", "/score", {"instances": [[1]]}).json()["code"] == "no_deployment"
+    assert SECRET not in server.log.read_text()
