@@ -219,6 +219,7 @@ class Models:
         self._loop = loop
         self._by_key: dict[int, Version] = {}
         self._routes: dict[str, _Routed] = {}
+        self._only: dict[str, Version] = {}
         self._one_at_a_time = asyncio.Lock()
         self._gate = Gate(options.threads)
         self._changed = asyncio.Event()
@@ -241,6 +242,11 @@ class Models:
     def switch(self, routes: Sequence[control.Route]) -> None:
         """Let these answer from the next request on; what was asked before is finished by those that answered then."""
         self._routes = {route.name: _Routed(route, self._by_key) for route in routes}
+        self._only = {
+            name: routed.default
+            for name, routed in self._routes.items()
+            if routed.default is not None and routed.canary is None
+        }
         self.serial += 1
         self._tell_changed()
 
@@ -360,6 +366,10 @@ class Models:
         routed = self._routes.get(name)
         return routed.versions if routed is not None else {}
 
+    def only(self, name: str) -> Version | None:
+        """The version that answers all requests that name none, where there is one and no canary: a quick `resolve`."""
+        return self._only.get(name)
+
     def default(self, name: str) -> Version | None:
         """The one that answers where no version is named."""
         routed = self._routes.get(name)
@@ -422,7 +432,9 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        found = await asyncio.to_thread(read, Path(order.folder), self._options, order.platform)
+        found = await asyncio.to_thread(
+            read, Path(order.folder), self._options, order.platform
+        )
         loaded = Loaded(
             found.manifest,
             order.digest,

@@ -97,7 +97,7 @@ class Invoker:
         """Hand on a body of JSON."""
         request = exchange.request
 
-        def read(_: bool) -> tuple[bodies.Kind, bytes]:
+        def read() -> tuple[bodies.Kind, bytes]:
             body = request.body
             kind = bodies.kind_of(body)
             if kind == "tfs":
@@ -108,7 +108,13 @@ class Invoker:
             kind, request.body = found
             (self._to_v2 if kind == "v2" else self._to_rest)(exchange, name, asked)
 
-        self._desk.read(exchange, read, go_on, None, is_slow=len(request.body) > QUICK_BYTES)
+        if len(request.body) > QUICK_BYTES:
+            self._desk.read_slowly(exchange, read, go_on, None)
+            return
+        try:
+            go_on(read())
+        except (StatusError, BadRequestError) as problem:
+            self._desk.refuse(exchange, problem)
 
     def _to_v2(self, exchange: Exchange, name: str, asked: Asked) -> None:
         version = f"/versions/{quote(asked.version, safe='')}" if asked.version else ""

@@ -65,7 +65,9 @@ class Desk:
         Raises:
             StatusError: there is none.
         """
-        found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers), draws=True)
+        found = self.models.only(name) if version is None and label is None else None
+        if found is None:
+            found = self.models.resolve(name, version, label, sticky_key(exchange.request.headers), draws=True)
         if exchange.call is not None:
             # Before the body is read: what is refused while it is read counts for the version, too.
             exchange.call.served_by(found)
@@ -82,27 +84,18 @@ class Desk:
         if refused is not None:
             raise failure(refused)
 
-    def read(
+    def read_slowly(
         self,
         exchange: Exchange,
-        decode: Callable[[bool], T],
+        decode: Callable[[], T],
         then: Callable[[T], None],
         version: Version | None,
-        *,
-        is_slow: bool,
     ) -> None:
-        """Read a body, then go on.
+        """Read a body in the one thread for those that take long, then go on in the event loop.
 
         Args:
-            decode: reads; is told whether it runs in the one thread for slow bodies rather than in the event loop.
             version: whose headers an error's answer has.
         """
-        if not is_slow:
-            try:
-                then(decode(False))
-            except (StatusError, BadRequestError) as problem:
-                self.refuse(exchange, problem, version)
-            return
         gone = asyncio.Event()
         exchange.on_abandon = gone.set
 
@@ -110,7 +103,7 @@ class Desk:
             if gone.is_set():
                 return None
             try:
-                return decode(True)
+                return decode()
             except (StatusError, BadRequestError) as problem:
                 return problem
 

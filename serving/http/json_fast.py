@@ -74,8 +74,8 @@ class FastDecoder:
     def _convert(self, flat: Array) -> Array | None:
         if self._dtype == np.int32 and (flat.min() < -(2**31) or flat.max() >= 2**31):
             return None
-        # Too great for float32 is infinite, as in the original; the worker has told numpy not to warn of it.
-        return flat.astype(self._dtype)
+        with np.errstate(over="ignore"):  # too great is infinite, as in the original
+            return flat.astype(self._dtype)
 
     def _skeleton_of(self, rows: int) -> bytes:
         skeleton = self._skeletons.get(rows)

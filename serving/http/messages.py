@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ import msgspec
 from serving.calls import Call, Way
 
 JSON = b"application/json"
+LONGEST_KEPT = 256
+"""Bytes of a path about which something is remembered."""
 
 STATUS_LINES: dict[int, bytes] = {
     **{status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus},
@@ -36,7 +39,14 @@ class Request:
     @property
     def path(self) -> str:
         """The path without the query, as it was sent."""
-        return self.target.partition(b"?")[0].decode("latin-1")
+        return _path_of(self.target) if len(self.target) <= LONGEST_KEPT else _path(self.target)
+
+
+def _path(target: bytes) -> str:
+    return target.partition(b"?")[0].decode("latin-1")
+
+
+_path_of = lru_cache(maxsize=1024)(_path)
 
 
 @dataclass(slots=True)

@@ -133,9 +133,7 @@ class Routes:
             exchange.request.body = plain
             self._dispatch(exchange, path)
 
-        self.desk.read(
-            exchange, lambda _: coding.decode(header, body, self._body_bytes), then, version=None, is_slow=True
-        )
+        self.desk.read_slowly(exchange, lambda: coding.decode(header, body, self._body_bytes), then, None)
 
     def _compressed(self, respond: Callable[[Response], None], accepted: bytes) -> Callable[[Response], None]:
         def compress(response: Response) -> None:

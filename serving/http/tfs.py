@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from serving.backends.base import Array
 from serving.http import describe, json_fast, json_in, json_out, tfs_examples
 from serving.http.desk import QUICK_BYTES, Desk
 from serving.http.json_in import BadRequestError, Decoded
-from serving.http.messages import Exchange, Response, error
+from serving.http.messages import LONGEST_KEPT, Exchange, Response, error
 from serving.http.status import refusal
 from serving.interface import StatusError
 from serving.media import read as media_in
@@ -62,19 +63,19 @@ class Rest:
             exchange.respond(_malformed(method, path))
 
     def _post(self, exchange: Exchange, path: str) -> None:
-        match = _POST.fullmatch(path)
-        if match is None or match["name"] is None or match["verb"] not in _VERBS:
+        asked = _asked_of(path) if len(path) <= LONGEST_KEPT else _asked(path)
+        if asked is None:
             exchange.respond(_malformed(b"POST", path))
             return
-        target = _target(match)
+        verb, target = asked
         if target is None:
             exchange.respond(Response(400))
-        elif match["verb"] == "classify":
+        elif verb == "classify":
             self._examine(exchange, target, "classify")
-        elif match["verb"] == "regress":
+        elif verb == "regress":
             self._examine(exchange, target, "regress")
         else:
-            self.predict(exchange, target, explains=match["verb"] == "explain")
+            self.predict(exchange, target, explains=verb == "explain")
 
     # predict
 
@@ -105,18 +106,23 @@ class Rest:
             return
         body = request.body
 
-        def decode(is_slow: bool) -> Decoded:
-            if version is not None and is_media:
-                return _decode_media(version, content_type, bytes(body), name)
-            fast = _decode_fast(version, body, name, "json-slow" if is_slow else "json") if version else None
-            return fast or _decode_exactly(found, body, name)
+        if not (media_in.is_slow(content_type, body) if is_media else len(body) > QUICK_BYTES):
+            try:
+                decoded = _decode(found, body, name, content_type, is_media=is_media)
+                assert version is not None
+                self._submit(exchange, version, decoded, form)
+            except (StatusError, BadRequestError) as problem:
+                self._desk.refuse(exchange, problem, version)
+            return
+
+        def decode() -> Decoded:
+            return _decode(found, body, name, content_type, is_media=is_media, lane="json-slow")
 
         def submit(decoded: Decoded) -> None:
             assert version is not None
             self._submit(exchange, version, decoded, form)
 
-        is_slow = media_in.is_slow(content_type, body) if is_media else len(body) > QUICK_BYTES
-        self._desk.read(exchange, decode, submit, version, is_slow=is_slow)
+        self._desk.read_slowly(exchange, decode, submit, version)
 
     def _submit(self, exchange: Exchange, version: Version, decoded: Decoded, form: media_out.Form) -> None:
         write = json_out.rows if decoded.is_row_format else json_out.columns
@@ -174,6 +180,24 @@ class Rest:
             return refusal(problem)
 
 
+def _decode(
+    found: Version | StatusError,
+    body: bytes,
+    name: str,
+    content_type: bytes,
+    *,
+    is_media: bool,
+    lane: str = "json",
+) -> Decoded:
+    if isinstance(found, Version):
+        if is_media:
+            return _decode_media(found, content_type, bytes(body), name)
+        fast = _decode_fast(found, body, name, lane)
+        if fast is not None:
+            return fast
+    return _decode_exactly(found, body, name)
+
+
 def _decode_fast(version: Version, body: bytes, name: str, lane: str) -> Decoded | None:
     if name not in version.signatures:
         return None
@@ -215,6 +239,17 @@ def _decode_exactly(found: Version | StatusError, body: bytes, usual: str) -> De
     if signature is None:
         raise _lacking(found, name)
     return json_in.decode(document, name, signature)
+
+
+def _asked(path: str) -> tuple[str, Target | None] | None:
+    """The verb and what it is asked of; None for a path that is none of ours."""
+    match = _POST.fullmatch(path)
+    if match is None or match["name"] is None or match["verb"] not in _VERBS:
+        return None
+    return match["verb"], _target(match)
+
+
+_asked_of = lru_cache(maxsize=1024)(_asked)
 
 
 def _target(match: re.Match[str]) -> Target | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -15,7 +16,8 @@ import msgspec
 from serving.backends.base import Array
 from serving.http import v2_describe
 from serving.http.desk import QUICK_BYTES, Desk
-from serving.http.messages import Exchange, Response, encode_text, error
+from serving.http.json_in import BadRequestError
+from serving.http.messages import LONGEST_KEPT, Exchange, Response, encode_text, error
 from serving.http.status import refusal
 from serving.http.v2_request import Decoder, InferRequest
 from serving.http.v2_response import Encoder
@@ -41,13 +43,13 @@ class OpenInference:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, exchange: Exchange, path: str) -> None:
+        asked = _asked_of(path)
+        if asked is not None:
+            self._infer(exchange, *asked)
+            return
         match = _MODEL.fullmatch(path)
         if match is not None and path != "/v2/models/stats":
-            verb = match["verb"]
-            if verb == "/infer":
-                self._infer(exchange, match)
-            else:
-                self._get(exchange, path, lambda: self._about(match))
+            self._get(exchange, path, lambda: self._about(match))
             return
         repository = _REPOSITORY.fullmatch(path)
         if repository is not None:
@@ -79,7 +81,7 @@ class OpenInference:
 
     # infer
 
-    def _infer(self, exchange: Exchange, match: re.Match[str]) -> None:
+    def _infer(self, exchange: Exchange, name: str, number: str | None) -> None:
         request = exchange.request
         if request.method != b"POST":
             exchange.respond(error(405, f"{request.path} answers POST", extra=b"Allow: POST\r\n"))
@@ -87,24 +89,30 @@ class OpenInference:
         self._desk.begin(exchange, "v2-rest", "infer")
         version: Version | None = None
         try:
-            version = self._desk.resolve(exchange, unquote(match["name"]), _number(match["version"]))
+            version = self._desk.resolve(exchange, name, _number(number))
             signature = _only_signature(version)
             self._desk.admit(version, signature)
         except StatusError as problem:
             self._desk.refuse(exchange, problem, version)
             return
         body, length = request.body, request.headers.get(_LENGTH)
+        # Binary tensors are views of the body: they are read in no time, however great.
+        if length is not None or len(body) <= QUICK_BYTES:
+            try:
+                decoder = version.loaded.codec("v2", signature, Decoder)
+                self._submit(exchange, version, signature, decoder.decode(body, length))
+            except (StatusError, BadRequestError) as problem:
+                self._desk.refuse(exchange, problem, version)
+            return
         found = version
 
-        def decode(is_slow: bool) -> InferRequest:
-            decoder = found.loaded.codec("v2-slow" if is_slow else "v2", signature, Decoder)
-            return decoder.decode(body, length)
+        def decode() -> InferRequest:
+            return found.loaded.codec("v2-slow", signature, Decoder).decode(body, length)
 
         def submit(asked: InferRequest) -> None:
             self._submit(exchange, found, signature, asked)
 
-        # Binary tensors are views of the body: they are read in no time, however great.
-        self._desk.read(exchange, decode, submit, version, is_slow=length is None and len(body) > QUICK_BYTES)
+        self._desk.read_slowly(exchange, decode, submit, version)
 
     def _submit(self, exchange: Exchange, version: Version, signature: str, asked: InferRequest) -> None:
         if asked.id and exchange.call is not None:
@@ -191,6 +199,15 @@ class OpenInference:
                 if state == "READY" or not only_ready:
                     found.append({"name": name, "version": str(one.version), "state": state, "reason": one.message})
         return Response(200, encode_text(found))
+
+
+@lru_cache(maxsize=1024)
+def _asked_of(path: str) -> tuple[str, str | None] | None:
+    """The model and the version, as it is written, that a path for inference names; None for other paths."""
+    match = _MODEL.fullmatch(path) if len(path) <= LONGEST_KEPT else None
+    if match is None or match["verb"] != "/infer":
+        return None
+    return unquote(match["name"]), match["version"]
 
 
 def _number(text: str | None) -> int | None:

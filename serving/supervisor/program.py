@@ -124,6 +124,8 @@ def _check(options: Options) -> None:
     Raises:
         InputError: a certificate or an access document that is wrong.
     """
+    if options.endpoint_url:
+        endpoint_of(options.endpoint_url)
     if options.access:
         from serving.guard import sources
 
