@@ -432,9 +432,7 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        found = await asyncio.to_thread(
-            read, Path(order.folder), self._options, order.platform
-        )
+        found = await asyncio.to_thread(read, Path(order.folder), self._options, order.platform)
         loaded = Loaded(
             found.manifest,
             order.digest,
