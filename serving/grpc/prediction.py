@@ -146,7 +146,8 @@ def check(array: Array, tensor: Tensor) -> None:
     Raises:
         StatusError: another type or shape than the model takes.
     """
-    given = "string" if array.dtype.kind == "O" else array.dtype.name
+    kind = tensors.kind_of(array.dtype)
+    given = kind.name if kind is not None else array.dtype.name
     if given != tensor.dtype:
         raise invalid(f'input "{tensor.name}" is of type {given}, the model takes {tensor.dtype}')
     if not tensor.accepts(array.shape):

@@ -16,6 +16,7 @@ from serving.backends.base import Array
 from serving.grpc.protos import inference_pb2 as v2
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 from serving.grpc.server import make_server
+from serving.grpc.wire.service import Wire
 from serving.interface import (
     CLASSIFY,
     PREDICT,
@@ -203,30 +204,50 @@ class Running:
         assert done.wait(10)
 
 
+async def by_library(models: InMemory, **options: Any) -> tuple[int, Callable[[], Any]]:
+    """Its port, and what stops it."""
+    server = make_server(models, **options)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    return port, lambda: server.stop(0)
+
+
+async def by_wire(models: InMemory, **options: Any) -> tuple[int, Callable[[], Any]]:
+    loop = asyncio.get_running_loop()
+    if "max_message_bytes" in options:
+        options["most_message"] = options.pop("max_message_bytes")
+    wire = Wire(models, loop=loop, **options)
+    server = await loop.create_server(wire.connection, "127.0.0.1", 0)
+
+    async def stop() -> None:
+        server.close()
+        await wire.drain(0)
+
+    return server.sockets[0].getsockname()[1], stop
+
+
 @contextmanager
-def running(**options: Any) -> Iterator[Running]:
+def running(by: Any = by_library, **options: Any) -> Iterator[Running]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
-    async def start() -> tuple[Any, InMemory, int]:
-        models = InMemory()
-        server = make_server(models, **options)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        return server, models, port
-
-    server, models, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    models = InMemory()
+    port, stop = asyncio.run_coroutine_threadsafe(by(models, **options), loop).result(10)
     run = Running(loop, models, port)
     try:
         yield run
     finally:
         run.channel.close()
-        asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(10)
-        del server
+        asyncio.run_coroutine_threadsafe(_awaited(stop), loop).result(10)
+        del stop
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+async def _awaited(stop: Callable[[], Any]) -> None:
+    await stop()
 
 
 def predict_request(signature: str = "", **inputs: Any) -> tfs.PredictRequest:
