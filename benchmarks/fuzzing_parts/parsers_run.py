@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from benchmarks.fuzzing_parts.mutations import spoil, spoil_json
 from benchmarks.fuzzing_parts.parsers import TARGETS, Target
 
@@ -32,8 +34,6 @@ def run(seed: int, count: int, *, first: int = 0, until: float = float("inf"), o
     for number in range(first, first + count):
         target = random.Random(f"{seed}/{number}").choices(chosen, weights)[0]
         began = time.perf_counter()
-        if began - began and time.monotonic() >= until:
-            break
         problem = attempt(target, seed, number)
         took = time.perf_counter() - began
         done.counts[target.name] += 1
@@ -51,7 +51,8 @@ def attempt(target: Target, seed: int, number: int) -> str:
     """What went wrong, if anything."""
     data = case(target, seed, number)
     try:
-        target.read(data)
+        with np.errstate(over="ignore"):  # as a worker has it
+            target.read(data)
     except Exception as problem:
         where = traceback.extract_tb(problem.__traceback__)[-1]
         return f"{type(problem).__name__} at {where.filename}:{where.lineno}: {str(problem)[:500]}\n{data[:1000]!r}"
