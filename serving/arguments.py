@@ -84,6 +84,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     predict_route: str
     log_format: Form
     batch_delay_ms: float
+    parts: dict[int, str] = {}
+    part_key_file: Path | None = None
 
     max_retries: int = 5
     retry_seconds: float = 60.0
@@ -135,6 +137,7 @@ def read(arguments: Sequence[str]) -> Options:
     plain = _parser().parse_args(arguments)
     models = tuple(ModelConfig(name, base_path) for name, base_path in plain.model or ())
     given = {name: getattr(plain, name) for name in Options.__struct_fields__ if hasattr(plain, name)}
+    given["parts"] = _parts(plain.parts)
     return Options(models=models, **given)
 
 
@@ -198,6 +201,10 @@ def check(options: Options) -> None:
         raise InputError(
             f"{' and '.join(lone)} without --tls-cert", hint="give the server's certificate with --tls-cert"
         )
+    if options.part_key_file is not None and not options.parts:
+        raise InputError(
+            "--part-key-file is for parts on other servers", hint="leave it out, or name them with --part N=URL"
+        )
     if options.approval and not options.endpoint_url:
         raise InputError("--approval is for an endpoint's deployments", hint="leave it out, or give --endpoint")
 
@@ -253,6 +260,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--redact", type=Path, metavar="FILE", help="what of samples must not be stored (docs/serving-watching.md)")
     add("--gpu-memory-mib", type=_whole(0, 1 << 20), default=0, help="of the GPU; 0: as it is needed (default 0)")
     add("--batch-delay-ms", type=_seconds, default=0.0, help="a batch that is not full waits for more rows (default 0)")
+    add(
+        "--part",
+        dest="parts",
+        action="append",
+        type=_part,
+        default=[],
+        metavar="N=URL[,URL...]",
+        help="of a chain, part N is computed by the endpoint there; may be given several times",
+    )
+    add("--part-key-file", type=Path, metavar="PATH", help="an API key for those (default: SKYLIFT_API_KEY's)")
     add("--log-format", choices=("plain", "google"), default="plain", help="of the events on stderr (default plain)")
     _add_contracts(parser.add_argument_group("managed services").add_argument)
     add("--replica", type=_replica, help="this replica's name in reports (default: host and port)")
@@ -283,6 +300,37 @@ def _model(text: str) -> tuple[str, str]:
     if not (name and equals and base_path) or re.search(r"[/:]", name):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
     return name, _place(base_path)
+
+
+def _part(text: str) -> tuple[int, str]:
+    number, equals, urls = text.partition("=")
+    if not equals or not urls or not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not N=URL with a part's number, counted from 1")
+    return int(number), urls
+
+
+def _parts(given: Sequence[tuple[int, str]]) -> dict[int, str]:
+    """
+    Raises:
+        InputError: a part is named twice, or an address is none; every mistake is named.
+    """
+    if not given:
+        return {}
+    from serving.backends.addresses import Address
+
+    numbers = [number for number, _ in given]
+    wrong = [f"--part {number} is given twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
+    for number, urls in given:
+        for url in urls.split(","):
+            try:
+                Address(url)
+            except InputError as error:
+                wrong.append(f"--part {number}: {error.message}")
+    if wrong:
+        raise InputError(
+            "; ".join(wrong), hint="write --part N=http://HOST:PORT, several addresses with commas between"
+        )
+    return dict(given)
 
 
 def _place(text: str) -> str:

@@ -30,8 +30,8 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     deployment: int | None = None
     platform: str = ""
     """What the model's configuration says that it is."""
-    parts: list[str] = []
-    """Folders of a chain's parts, in order."""
+    has_answered: bool = False
+    """Whether others serve it already: a worker that comes later need not find the servers of its remote parts."""
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -432,7 +432,9 @@ class Models:
         return next((one.loaded for one in self._by_key.values() if one.loaded.digest == digest), None)
 
     async def _read(self, order: control.Load) -> Loaded:
-        found = await asyncio.to_thread(read, Path(order.folder), self._options, order.platform)
+        found = await asyncio.to_thread(
+            read, Path(order.folder), self._options, order.platform, must_answer=not order.has_answered
+        )
         loaded = Loaded(
             found.manifest,
             order.digest,

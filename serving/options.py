@@ -61,6 +61,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the metrics are to be too."""
     cors: bool = False
     """Whether pages of other sites may ask."""
+    parts: dict[int, str] = {}
+    """Of a chain, by number, the parts that other servers have: their addresses, several with commas between."""
+    part_key_file: str = ""
+    """Holds the API key that those are shown; empty for the environment's SKYLIFT_API_KEY."""
     tensor_content: bool = False
     """Whether gRPC's Predict answers with `tensor_content` rather than typed fields."""
     batching: BatchOptions = BatchOptions()

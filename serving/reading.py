@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serving import log
 from serving.backends.base import Array, Backend
@@ -14,7 +14,11 @@ from serving.batching.options import BatchOptions
 from serving.options import WorkerOptions
 from skylift.artifacts import layout
 from skylift.artifacts.records import ModelManifest, Samples, decode
-from skylift.errors import SkyliftError
+from skylift.errors import SkyliftError, UnreachableError
+
+if TYPE_CHECKING:
+    from serving.backends.remotes import Remotes
+    from serving.backends.warm import Costs
 
 SHOWN_SAMPLES = 3
 
@@ -38,18 +42,20 @@ class Read:
     warm_seconds: float = 0.0
 
 
-def read(folder: Path, options: WorkerOptions, platform: str = "") -> Read:
+def read(folder: Path, options: WorkerOptions, platform: str = "", *, must_answer: bool = True) -> Read:
     """Load what lies in a folder and warm it.
 
     Args:
         platform: what the model's configuration says that it is; may be empty.
+        must_answer: whether servers of remote parts must be there.
 
     Raises:
+        UnreachableError: the server of a remote part does not answer.
         SkyliftError: it cannot be served.
     """
     from serving.backends.choose import load
     from serving.backends.folders import load_folder
-    from serving.backends.warm import warm
+    from serving.backends.warm import Costs
     from serving.sources.forms import backend_for
 
     path = folder / layout.MANIFEST
@@ -58,13 +64,39 @@ def read(folder: Path, options: WorkerOptions, platform: str = "") -> Read:
     gpu, mib = options.gpu_index, options.gpu_memory_mib
     if path.exists():
         manifest = decode(path.read_bytes(), ModelManifest, str(path))
-        backend = load(manifest, folder, options.backend, options.threads, gpu_index=gpu, gpu_memory_mib=mib)
+        backend = load(
+            manifest,
+            folder,
+            options.backend,
+            options.threads,
+            gpu_index=gpu,
+            gpu_memory_mib=mib,
+            remotes=_remotes(options, must_answer=must_answer) if manifest.chain else None,
+        )
     else:
         choice = backend_for(folder, options.backend, platform, prefer_tflite=options.prefer_tflite)
         _, backend = load_folder(folder, choice, options.threads, tags=options.tags, gpu_index=gpu, gpu_memory_mib=mib)
     batching = _batching(folder, options)
     began = time.monotonic()
-    costs = warm(
+    try:
+        costs = _warm(folder, manifest, backend, batching, options)
+    except UnreachableError:
+        if must_answer:
+            backend.close()
+            raise
+        costs = Costs({})
+    except BaseException:
+        backend.close()
+        raise
+    return Read(manifest, backend, batching, costs.seconds, _samples(folder), time.monotonic() - began)
+
+
+def _warm(
+    folder: Path, manifest: ModelManifest | None, backend: Backend, batching: BatchOptions, options: WorkerOptions
+) -> Costs:
+    from serving.backends.warm import warm
+
+    return warm(
         backend,
         batching.max_batch_rows,
         sizes=batching.allowed_rows,
@@ -72,7 +104,13 @@ def read(folder: Path, options: WorkerOptions, platform: str = "") -> Read:
         iterations=max(1, options.warm_iterations),
         must_take_zeros=manifest is not None,
     )
-    return Read(manifest, backend, batching, costs.seconds, _samples(folder), time.monotonic() - began)
+
+
+def _remotes(options: WorkerOptions, *, must_answer: bool) -> Remotes:
+    from serving.backends.part_key import headers_of
+    from serving.backends.remotes import Remotes
+
+    return Remotes(options.parts, headers_of(options.part_key_file) if options.parts else None, must_answer)
 
 
 def _batching(folder: Path, options: WorkerOptions) -> BatchOptions:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from skylift.errors import InputError
 
 CONNECT_SECONDS = 2.0
+GONE_SECONDS = 0.5
+"""For a look whether somebody listens."""
 FIRST_ASIDE_SECONDS = 0.25
 MOST_ASIDE_SECONDS = 30.0
 IDLE_SECONDS = 20.0
@@ -40,12 +42,15 @@ class Address:
         self.path = parts.path.rstrip("/")
         self._host = parts.hostname
         self._port = port
+        self._usual_port = 443 if parts.scheme == "https" else 80
         self._context = (context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
         self._lock = threading.Lock()
         self._failures = 0
         self.aside_until = 0.0
         """By `time.monotonic`: until then others are asked first."""
+        self.is_silent = False
+        """Whether it did not even refuse, the last time: trying costs CONNECT_SECONDS."""
 
     def take(self) -> http.client.HTTPConnection:
         """A connection for one request: an open one, or a new one that is not connected yet (`sock` is None)."""
@@ -67,14 +72,25 @@ class Address:
             self._idle.append((connection, time.monotonic()))
 
     def worked(self) -> None:
-        self._failures, self.aside_until = 0, 0.0
+        self._failures, self.aside_until, self.is_silent = 0, 0.0, False
 
-    def failed(self) -> None:
+    def failed(self, *, is_silent: bool = False) -> None:
         with self._lock:
+            self.is_silent = is_silent
             self._failures += 1
             seconds = min(MOST_ASIDE_SECONDS, FIRST_ASIDE_SECONDS * 2 ** min(self._failures - 1, 10))
             self.aside_until = time.monotonic() + seconds
         self.close()
+
+    def is_gone(self) -> bool:
+        """Whether nobody listens there."""
+        try:
+            socket.create_connection((self._host, self._port or self._usual_port), GONE_SECONDS).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def close(self) -> None:
         """Close what is idle. The next request connects again."""
@@ -97,13 +113,19 @@ class Addresses:
         self._turn = 0
 
     def in_turn(self) -> list[Address]:
-        """All of them, to be tried in this order: those that work, each time another first; then those set aside, the soonest first."""
+        """Those to be tried, in this order: those that work, each time another first; then those set aside, the soonest first, but for
+        those where trying takes long."""
         self._turn += 1
         now, start = time.monotonic(), self._turn % len(self.all)
         turned = self.all[start:] + self.all[:start]
         works = [address for address in turned if address.aside_until <= now]
-        aside = sorted((one for one in turned if one.aside_until > now), key=lambda address: address.aside_until)
-        return works + aside
+        aside = [one for one in turned if one.aside_until > now and not one.is_silent]
+        return works + sorted(aside, key=lambda address: address.aside_until)
+
+    @property
+    def aside_seconds(self) -> float:
+        """Until one of them will be asked again as if nothing had happened [s]."""
+        return max(0.0, min(one.aside_until for one in self.all) - time.monotonic())
 
     @property
     def working(self) -> list[str]:

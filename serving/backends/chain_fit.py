@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from serving.signature import ModelSignature
 from skylift.errors import DeployError
@@ -41,17 +42,40 @@ def givers(parts: Sequence[Takes], whole: ModelSignature) -> dict[str, int]:
     return outputs
 
 
-def handed_on(number: int, parts: Sequence[Takes], outputs: Mapping[str, int]) -> list[str]:
-    """What later parts or the whole's answer take of a part."""
-    taken = [*(sources for _, sources in parts), outputs]
-    return sorted({name for sources in taken for name, source in sources.items() if source == number})
+@dataclass(frozen=True)
+class Plan:
+    """What is computed for some of the whole's outputs.
+
+    Args:
+        outputs: the part that gives each.
+        gives: by number of each part that is needed, in order, what later parts or the answer take of it.
+        last_uses: by part, what nobody needs any more once it has computed: the giver's number and the name.
+    """
+
+    outputs: Mapping[str, int]
+    gives: Mapping[int, Sequence[str]]
+    last_uses: Mapping[int, Sequence[tuple[int, str]]]
 
 
-def last_uses(parts: Sequence[Takes], outputs: Mapping[str, int]) -> dict[int, list[tuple[int, str]]]:
-    """By part, what nobody needs any more once it has computed: the giver's number and the name."""
+def plan(parts: Sequence[Takes], outputs: Mapping[str, int]) -> Plan:
+    """The parts from which these outputs follow, and no others."""
+    taken: dict[int, set[str]] = {}
+    for name, source in outputs.items():
+        taken.setdefault(source, set()).add(name)
+    for number in range(len(parts), 0, -1):
+        if number in taken:
+            for name, source in parts[number - 1][1].items():
+                taken.setdefault(source, set()).add(name)
+    gives = {number: sorted(taken[number]) for number in sorted(taken) if number}
+    return Plan(outputs, gives, _last_uses(parts, gives, outputs))
+
+
+def _last_uses(
+    parts: Sequence[Takes], needed: Iterable[int], outputs: Mapping[str, int]
+) -> dict[int, list[tuple[int, str]]]:
     last: dict[tuple[int, str], int] = {}
-    for number, (_, sources) in enumerate(parts, start=1):
-        last.update({(source, name): number for name, source in sources.items()})
+    for number in needed:
+        last.update({(source, name): number for name, source in parts[number - 1][1].items()})
     kept = {(source, name) for name, source in outputs.items()}
     uses: dict[int, list[tuple[int, str]]] = {}
     for key, number in last.items():

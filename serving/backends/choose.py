@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from serving.backends.base import Backend
 from serving.backends.lazy import LazyBackend
@@ -12,6 +11,9 @@ from serving.options import BackendChoice
 from serving.signature import ModelSignature, of_spec
 from skylift.artifacts.records import Format, ModelManifest, OtherSignature, Signature
 from skylift.errors import DeployError
+
+if TYPE_CHECKING:
+    from serving.backends.remotes import Remotes
 
 Kind = Literal["onnx", "tensorflow", "tflite"]
 
@@ -62,7 +64,7 @@ def load(
     *,
     gpu_index: int = 0,
     gpu_memory_mib: int = 0,
-    remotes: Mapping[int, str] | None = None,
+    remotes: Remotes | None = None,
 ) -> Backend:
     """Load a version from its folder; of a chain its parts, each from `part<number>` below the folder, as `skylift shard --out` lays it.
 
@@ -72,7 +74,7 @@ def load(
     Args:
         threads: of one operation.
         gpu_memory_mib: of the GPU, at most; 0: what it needs.
-        remotes: of a chain, the parts that other servers have: `serving.backends.chain.load_chain`.
+        remotes: of a chain, the parts that other servers have.
 
     Raises:
         DeployError: it cannot be served.
@@ -81,12 +83,13 @@ def load(
     """
     if manifest.chain:
         from serving.backends.chain import load_chain
+        from serving.backends.remotes import LOCAL
 
         folders = {part: folder / f"part{number}" for number, part in enumerate(manifest.chain, start=1)}
         return load_chain(
             manifest,
             folders.__getitem__,
-            remotes or {},
+            remotes or LOCAL,
             choice=choice,
             threads=threads,
             gpu_index=gpu_index,

@@ -12,7 +12,7 @@ import numpy as np
 from serving.backends.base import Array, Backend, RunError, parts_of
 from serving.backends.lazy import LazyBackend
 from serving.signature import DEFAULT_SIGNATURE, ModelSignature, Tensor
-from skylift.errors import DeployError
+from skylift.errors import DeployError, UnreachableError
 
 Recorded = tuple[str, Mapping[str, Array]]
 """A request that was made of a model: its signature and inputs."""
@@ -66,6 +66,7 @@ def warm(
 
     Raises:
         DeployError: the model cannot compute what its signature promises, or refuses a recorded request.
+        UnreachableError: another server has a part of it, and does not answer.
     """
     loaded = [name for name, part in parts_of(backend).items() if not isinstance(part, LazyBackend) or part.is_loaded]
     costs = Costs({})
@@ -95,6 +96,8 @@ def _try_zeros(backend: Backend, name: str, sizes: Sequence[int], must_take_zero
         try:
             seconds[rows] = _time(backend, name, zeros(signature, rows))
         except RunError as error:
+            if error.cause in ("unavailable", "late"):
+                raise UnreachableError(error.message, hint="it is tried again") from None
             if is_proof and must_take_zeros:
                 raise DeployError(
                     f"the model fails on {rows} rows of zeros: {error.message}",

@@ -141,10 +141,17 @@ class Reconciler:
         if known.is_wanted:
             self._set_aside.clear()
 
-    def failed(self, version: int, code: Code, message: str, now: float, *, is_final: bool = False) -> None:
-        """A version could not be loaded; `is_final` where no further attempt can help."""
+    def failed(
+        self, version: int, code: Code, message: str, now: float, *, is_final: bool = False, is_elsewhere: bool = False
+    ) -> None:
+        """A version could not be loaded.
+
+        Args:
+            is_final: no further attempt can help.
+            is_elsewhere: what is wrong is another server's, and comes right some time: attempts are not counted.
+        """
         known = replace(self._known[version], failures=self._known[version].failures + 1, code=code, message=message)
-        is_over = is_final or not known.is_wanted or known.failures > self._max_retries
+        is_over = is_final or not known.is_wanted or (known.failures > self._max_retries and not is_elsewhere)
         if is_over:
             self._set_aside.discard(version)
             self._known[version] = replace(known, phase="failed")

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,9 +28,14 @@ class Cache:
     """The folder `root`; one version in a folder named by its digest.
 
     A mark with size and time of every file is written when all were checked: a version whose files still fit it is not read again.
+    The parts of a chain lie in folders of their own, which its folder names `part1`, `part2`, …: chains may share them.
+
+    Args:
+        remote: numbers of parts that other servers have: of those only the manifests are brought.
     """
 
-    def __init__(self, root: Path, endpoint: str) -> None:
+    def __init__(self, root: Path, endpoint: str, remote: Collection[int] = ()) -> None:
+        self._remote = remote
         self._root = root
         self._last = root / f"last-{endpoint}.json"
         self._held: dict[str, int] = {}
@@ -43,20 +48,34 @@ class Cache:
             ) from None
 
     def fetch(self, keep: Store, ref: ModelRef) -> Path:
-        """The folder of a version, downloaded and checked if it is not there.
+        """The folder of a version, downloaded and checked with its parts if it is not there.
 
         Raises:
-            SkyliftError: it does not exist, is damaged, or the bucket cannot be reached.
+            SkyliftError: it or a part, which is named, does not exist, is damaged, or the bucket cannot be reached.
         """
-        folder = self._root / ref.digest
         with self._locked():
-            if not self._is_complete(folder, ref):
+            folder = self._bring(keep, ref)
+            for number, part in enumerate(_chain(folder), start=1):
                 try:
-                    self._download(keep, ref, folder)
-                except OSError as error:
-                    raise translate(error, str(folder), "write") from error
-            self._hold(folder)
+                    self._bring(keep, part, is_remote=number in self._remote)
+                except SkyliftError as error:
+                    raise _of_part(error, number, part, ref) from error
+                _link(folder / f"part{number}", part)
         return folder
+
+    def _bring(self, keep: Store, ref: ModelRef, *, is_remote: bool = False) -> Path:
+        folder = self._root / ref.digest
+        try:
+            if not self._is_here(folder, ref, is_remote=is_remote):
+                (self._describe if is_remote else self._download)(keep, ref, folder)
+            self._hold(folder)
+        except OSError as error:
+            raise translate(error, str(folder), "write") from error
+        return folder
+
+    def _describe(self, keep: Store, ref: ModelRef, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / layout.MANIFEST).write_bytes(_manifest_as_published(keep, ref))
 
     def _download(self, keep: Store, ref: ModelRef, folder: Path) -> None:
         manifest = models.read_manifest(keep, ref)
@@ -67,11 +86,22 @@ class Cache:
         self._mark(folder, manifest)
 
     def find(self, ref: ModelRef) -> Path | None:
-        """The folder of a version if it is here."""
+        """The folder of a version if it is here with its parts."""
+        folder = self._held_folder(ref)
+        if not self._is_complete(folder, ref):
+            return None
+        for number, part in enumerate(_chain(folder), start=1):
+            own = self._held_folder(part)
+            if not self._is_here(own, part, is_remote=number in self._remote):
+                return None
+            _link(folder / f"part{number}", part)
+        return folder
+
+    def _held_folder(self, ref: ModelRef) -> Path:
         folder = self._root / ref.digest
         with contextlib.suppress(OSError):
             self._hold(folder)  # first, lest it be removed between the look and the use
-        return folder if self._is_complete(folder, ref) else None
+        return folder
 
     def remember(self, deployment: Deployment) -> None:
         """Note the deployment that answers now: a start without the bucket begins with it."""
@@ -86,13 +116,14 @@ class Cache:
             return None
 
     def prune(self, keep: set[str]) -> None:
-        """Remove all versions but those in `keep`, those that another endpoint of this cache remembers, and those that another
-        process loads or serves."""
+        """Remove all versions but those in `keep`, those that another endpoint of this cache remembers, the parts of both, and those
+        that another process loads or serves."""
         with self._locked():
             for path in self._root.glob("last-*.json"):
                 with contextlib.suppress(OSError, SkyliftError):
                     remembered = decode(path.read_bytes(), Deployment, str(path))
                     keep = keep | {digest for _, digest in endpoints.named(remembered)}
+            keep = keep | {part.digest for digest in keep for part in _chain(self._root / digest)}
             for digest in set(self._held) - keep:
                 os.close(self._held.pop(digest))
             for folder in self._root.iterdir():
@@ -114,6 +145,14 @@ class Cache:
         except (OSError, msgspec.DecodeError):
             return False
 
+    def _is_here(self, folder: Path, ref: ModelRef, *, is_remote: bool) -> bool:
+        if not is_remote:
+            return self._is_complete(folder, ref)
+        try:
+            return digest_of((folder / layout.MANIFEST).read_bytes()) == ref.digest
+        except OSError:
+            return False
+
     def _mark(self, folder: Path, manifest: ModelManifest) -> None:
         seen = {entry.path: _see(folder / entry.path) for entry in manifest.files}
         (folder / _MARK).write_bytes(msgspec.json.encode(seen))
@@ -133,6 +172,34 @@ class Cache:
             yield
         finally:
             os.close(handle)
+
+
+def _chain(folder: Path) -> Sequence[ModelRef]:
+    """The parts of the version in a folder, if it is a chain."""
+    try:
+        return decode((folder / layout.MANIFEST).read_bytes(), ModelManifest, str(folder)).chain
+    except (OSError, SkyliftError):
+        return ()
+
+
+def _link(path: Path, part: ModelRef) -> None:
+    target = f"../{part.digest}"
+    if path.is_symlink() and path.readlink() == Path(target):
+        return
+    try:
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    except OSError as error:
+        raise translate(error, str(path), "write") from error
+
+
+def _of_part(error: SkyliftError, number: int, part: ModelRef, chain: ModelRef) -> SkyliftError:
+    """The same error, of the same class, which says which part it is about."""
+    error.message = (
+        f"part {number} of {chain.name}:{chain.version}, which is {part.name}:{part.version}: {error.message}"
+    )
+    error.args = (error.message,)
+    return error
 
 
 def _remove_unless_held(folder: Path) -> None:

@@ -160,7 +160,7 @@ class CanaryRunner:
                 return
             except LoadError as refused:
                 problem: SkyliftError = refused.cause
-                may_pass = False
+                may_pass = refused.may_pass
             except SkyliftError as error:
                 problem, may_pass = error, isinstance(error, MAY_PASS)
             if run.is_over():

@@ -192,7 +192,7 @@ class Follower:
             if await self._may_serve(self._target):
                 await self._bring(self._target)
         except LoadError as refused:
-            self._fail(refused.cause, may_pass=False)
+            self._fail(refused.cause, may_pass=refused.may_pass)
         except SkyliftError as error:
             self._fail(error, may_pass=isinstance(error, MAY_PASS))
         else:

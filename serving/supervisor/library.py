@@ -204,7 +204,9 @@ class Library:
             error = problem.cause
             may_pass = error.kind in _MAY_PASS
             message = f"{error.message} ({error.hint})" if error.hint else error.message
-            model.reconciler.failed(version, _code(error), message, now(), is_final=not may_pass)
+            model.reconciler.failed(
+                version, _code(error), message, now(), is_final=not may_pass, is_elsewhere=problem.may_pass
+            )
             log.event(
                 "version_failed", model=name, version=version, kind=error.kind, message=error.message, hint=error.hint
             )

@@ -20,7 +20,7 @@ from serving.notes import VersionNote
 from serving.options import WorkerOptions
 from serving.supervisor.trial import Trial
 from serving.traffic import Traffic
-from skylift.errors import DeployError, SkyliftError
+from skylift.errors import DeployError, SkyliftError, UnreachableError
 
 HEALTHY_SECONDS = 10.0
 """A worker that lived so long is restarted at once; one that did not, after ever longer pauses."""
@@ -42,6 +42,11 @@ class LoadError(Exception):
     def __init__(self, cause: SkyliftError) -> None:
         super().__init__(cause.message)
         self.cause = cause
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether trying again may help: the server of a remote part does not answer."""
+        return self.cause.kind == UnreachableError.kind
 
 
 class _RefusedError(SkyliftError):
@@ -174,7 +179,7 @@ class Pool:
             raise
         finally:
             del self._pending[order.key]
-        self._held[order.key] = order
+        self._held[order.key] = msgspec.structs.replace(order, has_answered=True)
         if self._standby == "auto" and self.backend(order.key) == "tensorflow":
             self._keep_slot(self._count)
 

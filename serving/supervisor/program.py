@@ -115,6 +115,9 @@ async def _serve(options: Options) -> int:
     )
     for note in options.notes:
         log.event("no_effect", message=note)
+    plain = [number for number, urls in options.parts.items() if "http://" in urls]
+    if plain:
+        log.event("parts_unencrypted", parts=plain, message="tensors, and a key if there is one, travel without TLS")
     return await supervisor.run()
 
 
@@ -122,7 +125,7 @@ def _check(options: Options) -> None:
     """Find before anything starts what every worker would stumble over.
 
     Raises:
-        InputError: a certificate or an access document that is wrong.
+        InputError: a certificate, a key or an access document that is wrong.
     """
     if options.endpoint_url:
         endpoint_of(options.endpoint_url)
@@ -130,6 +133,10 @@ def _check(options: Options) -> None:
         from serving.guard import sources
 
         sources.check(options.access)
+    if options.parts:
+        from serving.backends import part_key
+
+        part_key.headers_of(str(options.part_key_file or ""))
     if options.tls_cert is not None:
         from serving.guard import tls
 
@@ -173,7 +180,7 @@ class Supervisor:
         self._library: Library | None = None
         self._models_file: ModelsFile | None = None
         if self.endpoint:
-            cache = Cache(options.cache or default_cache(keep_url), self.endpoint)
+            cache = Cache(options.cache or default_cache(keep_url), self.endpoint, options.parts)
             self._follower = Follower(
                 Bucket(keep_url),
                 self.endpoint,
@@ -356,6 +363,8 @@ def _worker_options(options: Options, endpoint: str, replica: str, grpc_address:
         prefer_tflite=options.prefer_tflite,
         warm_iterations=options.warm_iterations,
         checks_method_names=options.checks_method_names,
+        parts=options.parts,
+        part_key_file=str(options.part_key_file or ""),
         tensor_content=options.tensor_content,
         per_model_batching=options.per_model_batching,
         metrics_path=options.metrics_path,

@@ -221,31 +221,34 @@ def _is_coming(report: records.ReplicaReport) -> bool:
 
 
 def verify(stack: Stack, wanted: records.ModelRef, notice: Notice, progress: Bytes | None) -> records.ModelManifest:
-    """Check every byte of a version.
+    """Check every byte of a version, and of the parts of a chain.
 
     Raises:
         DeployError: it cannot be served.
     """
-    notice(f"verifying {wanted.name}:{wanted.version}")
+    manifest = _verify_one(stack, wanted, wanted, notice, progress)
+    for part in manifest.chain:
+        _verify_one(stack, part, wanted, notice, progress)
+    return manifest
+
+
+def _verify_one(
+    stack: Stack, ref: records.ModelRef, wanted: records.ModelRef, notice: Notice, progress: Bytes | None
+) -> records.ModelManifest:
+    """A version, or a part of it."""
+    notice(f"verifying {ref.name}:{ref.version}")
     try:
-        manifest = models.verify(stack.keep, wanted, progress=progress)
+        return models.verify(stack.keep, ref, progress=progress)
     except UnreachableError:
         raise
     except (InputError, NotFoundError) as error:
         again = "what answers now goes on; publish the version again (`skylift train` or `skylift models add`)"
+        which = "" if ref == wanted else f"its part {ref.name}:{ref.version}: "
         raise DeployError(
-            f"{wanted.name}:{wanted.version} is refused: {error.message}",
+            f"{wanted.name}:{wanted.version} is refused: {which}{error.message}",
             hint=error.hint if isinstance(error, RecordError) and error.hint else again,
             details={"model": wanted.name, "version": wanted.version, **error.details},
         ) from error
-    if manifest.chain:
-        parts = ", ".join(f"{part.name}:{part.version}" for part in manifest.chain)
-        raise DeployError(
-            f"{wanted.name}:{wanted.version} is a chain of {len(manifest.chain)} parts, which no single endpoint can serve",
-            hint=f"deploy each part to an endpoint of its own: {parts}",
-            details={"model": wanted.name, "version": wanted.version, "parts": parts},
-        )
-    return manifest
 
 
 def settle(stack: Stack, deployment: records.Deployment, timeout: float | None, notice: Notice) -> None:

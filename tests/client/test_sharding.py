@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from skylift.artifacts import endpoints, models
+from skylift.artifacts import endpoints, layout, models
 from skylift.artifacts.records import (
     ModelManifest,
     ModelRef,
@@ -19,7 +19,7 @@ from skylift.artifacts.records import (
     TensorSpec,
     now,
 )
-from skylift.client import sharding
+from skylift.client import releases, sharding
 from skylift.errors import DeployError, InputError, NotFoundError
 from skylift.stack.outputs import Buckets, EndpointOutput, Outputs
 from tests.client.conftest import StackBench
@@ -80,6 +80,7 @@ def serve(bench: StackBench, parts: dict[str, ModelRef]) -> None:
     for endpoint, part in parts.items():
         endpoints.deploy(bench.keep, endpoint, part, by="test")
         server = bench.start(endpoint=f"{bench.keep.url}/endpoints/{endpoint}")
+        server.wait_ready()
         urls[endpoint] = EndpointOutput(url=f"http://127.0.0.1:{server.port}")
     bench.stack.__dict__["outputs"] = Outputs(
         contract=1,
@@ -111,12 +112,28 @@ def test_parts_are_asked_in_order_and_get_what_they_need(bench: StackBench, tmp_
     assert {answer.model for answer in told} == {"m-part2of2"}
 
 
-def test_a_chain_is_no_model_that_one_endpoint_can_serve(bench: StackBench, tmp_path: Path) -> None:
+def test_one_endpoint_serves_a_whole_chain(bench: StackBench, tmp_path: Path) -> None:
+    publish_chain(bench, publish_parts(bench), tmp_path / "chain")
+    server = bench.serve()
+    told: list[str] = []
+    releases.deploy(bench.stack, "m-in2", notice=told.append)
+    assert "verifying m-part2of2:1" in told
+    x = np.array([[1.0, 2.0, 3.0]])
+    given = server.predict(x.tolist(), model="m-in2").json()["predictions"]
+    assert np.allclose(given, (2 * x + 2 * x * x) * x)
+
+
+def test_a_chain_with_a_damaged_part_is_not_deployed(bench: StackBench, tmp_path: Path) -> None:
     parts = publish_parts(bench)
     publish_chain(bench, parts, tmp_path / "chain")
-    with pytest.raises(DeployError, match="m-in2:1 is a chain of 2 parts") as caught:
+    (bench.keep_folder / layout.model(parts[1].name, parts[1].digest) / "model.onnx").write_bytes(b"else")
+    bench.serve()
+    with pytest.raises(DeployError, match="m-in2:1 is refused: its part m-part2of2:1: "):
         bench.stack.deploy("m-in2")
-    assert "m-part1of2:1, m-part2of2:1" in caught.value.hint
+
+
+def test_a_part_is_no_chain(bench: StackBench) -> None:
+    publish_parts(bench)
     with pytest.raises(InputError, match="m-part1of2:1 is no chain"):
         sharding.predict(bench.stack, "m-part1of2", [[1.0, 2.0, 3.0]])
 
