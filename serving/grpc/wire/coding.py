@@ -15,7 +15,7 @@ def is_known(encoding: str) -> bool:
     return encoding in _WINDOW_BITS
 
 
-def inflate(raw: bytes, encoding: str, most: int) -> bytes:
+def inflate(raw: bytes | bytearray, encoding: str, most: int) -> bytes:
     """
     Args:
         most: bytes of the message; -1 for no limit. Not much more is ever inflated.

@@ -42,7 +42,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_asking", "_compressed", "_missing", "_part", "_prefix", "_waiting", "_waits", "_wants_room",
+        "_compressed", "_missing", "_part", "_prefix", "_waiting", "_waits", "_wants_room",
         "began", "cancel", "coding", "connection", "deadline", "has_begun", "head", "heard", "is_compressed",
         "is_ended", "is_over", "message", "number", "owed", "received", "trailers", "unsent", "window",
     )  # fmt: skip
@@ -125,25 +125,29 @@ class Stream:
         self._missing = size
 
     def _fill(self, data: bytes, at: int, end: int) -> int:
-        size = min(end - at, self._missing)
         if self.is_over:
             return end
+        size = min(end - at, self._missing)
         if size == self._missing and self._part is None:
             message: bytes | bytearray = data[at : at + size]
+        elif self._grow(memoryview(data)[at : at + size]):
+            return at + size
         else:
-            if self._part is None:
-                self._part = bytearray()  # grows as it comes: what is only announced takes nothing
-            self._part += memoryview(data)[at : at + size]
-            self._missing -= size
-            self.connection.hold(self, size)
-            if self.is_over or self._missing:
-                return at + size
+            assert self._part is not None
             message, self._part = self._part, None
             self.connection.held -= len(message)
         self._missing = _NONE
-        if not self.is_over:
-            self._whole(message)
+        self._whole(message)
         return at + size
+
+    def _grow(self, more: memoryview) -> bool:
+        """Another part of a message; whether more is to come, or nobody waits for it any more."""
+        if self._part is None:
+            self._part = bytearray()  # grows as it comes: what is only announced takes nothing
+        self._part += more
+        self._missing -= len(more)
+        self.connection.hold(self, len(more))
+        return self.is_over or self._missing > 0
 
     def _whole(self, message: bytes | bytearray) -> None:
         self.is_compressed = self._compressed
@@ -244,8 +248,9 @@ class Stream:
         self._trail(blocks.OK)
 
     def fail(self, error: Exception) -> None:
-        """End the call with an error."""
+        """End the call with an error; what was not sent is not."""
         if not self.is_over and self.trailers is None:
+            self.unsent.clear()
             self._trail(blocks.failed(told(error), is_first=not self.has_begun))
 
     def refuse(self, block: bytes) -> None:
