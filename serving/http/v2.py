@@ -88,14 +88,15 @@ class OpenInference:
             return
         self._desk.begin(exchange, "v2-rest", "infer")
         version: Version | None = None
+        body, length = request.body, request.headers.get(_LENGTH)
         try:
             version = self._desk.resolve(exchange, name, _number(number))
             signature = _only_signature(version)
-            self._desk.admit(version, signature)
+            if length is None:  # binary tensors are read sooner than it is asked
+                self._desk.admit(version, signature)
         except StatusError as problem:
             self._desk.refuse(exchange, problem, version)
             return
-        body, length = request.body, request.headers.get(_LENGTH)
         # Binary tensors are views of the body: they are read in no time, however great.
         if length is not None or len(body) <= QUICK_BYTES:
             try:
