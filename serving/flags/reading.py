@@ -34,9 +34,9 @@ class Given:
 
 
 def is_tensorflow_serving(arguments: Sequence[str]) -> bool:
-    """Whether a command line is tensorflow_model_server's: it has a flag that ours has not."""
+    """Whether a command line is tensorflow_model_server's: it has a flag that ours has not, or one written as all of its are."""
     names = (_parts(one)[0] for one in arguments if one.startswith("--"))
-    return any(_flag_of(name) is not None and name not in COMMON for name in names)
+    return any("_" in name or (_flag_of(name) is not None and name not in COMMON) for name in names)
 
 
 def read(arguments: Sequence[str], own: Mapping[str, bool]) -> Given:
