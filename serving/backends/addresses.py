@@ -16,7 +16,8 @@ from skylift.errors import InputError
 
 CONNECT_SECONDS = 2.0
 GONE_SECONDS = 0.5
-"""For a look whether somebody listens."""
+GONE_PAUSES = (0.0, 0.01, 0.04, 0.15)
+"""For looks whether somebody listens, and before each [s]."""
 FIRST_ASIDE_SECONDS = 0.25
 MOST_ASIDE_SECONDS = 30.0
 IDLE_SECONDS = 20.0
@@ -37,7 +38,9 @@ class Address:
         except ValueError:
             port = -1
         if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username or parts.query:
-            raise InputError(f"{url!r} is no address of a server", hint="write http://HOST:PORT or https://HOST:PORT")
+            # A name or password in it is not told again: it would stand in a log.
+            told = url.strip().rpartition("@")[2]
+            raise InputError(f"{told!r} is no address of a server", hint="write http://HOST:PORT or https://HOST:PORT")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self.path = parts.path.rstrip("/")
         self._host = parts.hostname
@@ -83,13 +86,15 @@ class Address:
         self.close()
 
     def is_gone(self) -> bool:
-        """Whether nobody listens there."""
-        try:
-            socket.create_connection((self._host, self._port or self._usual_port), GONE_SECONDS).close()
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
+        """Whether nobody listens there, now or in a moment: of a process that ends, Linux closes connections before what listens."""
+        for pause in GONE_PAUSES:
+            time.sleep(pause)
+            try:
+                socket.create_connection((self._host, self._port or self._usual_port), GONE_SECONDS).close()
+            except ConnectionRefusedError:
+                return True
+            except OSError:
+                return False
         return False
 
     def close(self) -> None:

@@ -149,6 +149,51 @@ class TestNoAnswer:
         assert lost.value.cause == "unavailable" and not lost.value.is_callers_fault
         assert len(endpoint.requests) + len(other.requests) == 1
 
+    def test_what_a_server_that_is_gone_did_not_answer_is_asked_of_the_next(
+        self, remote: Remote, endpoint: Endpoint
+    ) -> None:
+        with serve(endpoint.backend) as leaving:
+            backend = remote(leaving.url, endpoint.url)
+            assert leaving.server is not None
+            listening = leaving.server.socket
+
+            def leave() -> tuple[int, bytes] | None:
+                listening.close()
+                raise ConnectionAbortedError
+
+            leaving.before = leave
+            for _ in range(2):
+                np.testing.assert_array_equal(backend.run("serving_default", ASK)["y"], 2 * ROWS)
+        assert len(leaving.requests) == 1
+
+    def test_of_two_that_go_one_request_is_not_sent_on_for_ever(self, remote: Remote, endpoint: Endpoint) -> None:
+        backend = remote(endpoint.url, endpoint.url, endpoint.url)
+        monkey = [0]
+
+        def die() -> tuple[int, bytes] | None:
+            monkey[0] += 1
+            raise ConnectionAbortedError
+
+        endpoint.before = die
+        for address in backend._addresses.all:
+            address.is_gone = lambda: True  # type: ignore[method-assign]
+        with pytest.raises(RunError, match="was asked and not answered") as lost:
+            backend.run("serving_default", ASK)
+        assert monkey == [2] and lost.value.retry_after == 1.0
+
+    def test_where_even_connecting_takes_long_it_is_not_tried_by_each_request(
+        self, remote: Remote, endpoint: Endpoint
+    ) -> None:
+        backend = remote(endpoint.url)
+        (address,) = backend._addresses.all
+        address.failed(is_silent=True)
+        with pytest.raises(RunError, match="none has answered lately") as refused:
+            backend.run("serving_default", ASK)
+        assert refused.value.cause == "unavailable" and refused.value.retry_after == 1.0
+        assert not endpoint.requests
+        address.aside_until = 0.0
+        np.testing.assert_array_equal(backend.run("serving_default", ASK)["y"], 2 * ROWS)
+
     def test_past_the_deadline_nobody_waits(self, remote: Remote, endpoint: Endpoint) -> None:
         backend, held = remote(endpoint.url), threading.Event()
         endpoint.before = lambda: (held.wait(30), None)[1]
