@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from infra.kubernetes.serving_args import ServingArgs
@@ -41,5 +43,9 @@ class TestTold:
         from infra.kubernetes import serving_pod
 
         around = type("Around", (), {"keep": "gs://keep", "work": "gs://work"})()
-        options = serving_pod._options("default", ServingArgs(approval=approval), around)
+
+        async def told() -> object:  # the SDK's outputs want a loop
+            return serving_pod._options("default", ServingArgs(approval=approval), around)
+
+        options = asyncio.run(told())
         assert ("--approval" in options) == approval
