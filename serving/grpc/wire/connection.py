@@ -45,7 +45,8 @@ class Connection(Reader):
         self._transport: asyncio.Transport
         self._decoder = Decoder(service.limits.header_bytes)
         self._known: dict[bytes, tuple[Head, float | None]] = {}
-        self._last = 0
+        self._last = self._seen = 0
+        """The newest call that was taken, and that came: others come after it was said that the connection ends."""
         self._owed = 0
         self._cut: dict[int, None] = {}
         self._is_leaving = self._has_left = False
@@ -176,7 +177,7 @@ class Connection(Reader):
         stream = self.streams.get(number)
         if stream is not None and not stream.is_ended:
             return stream
-        if number > self._last or not number & 1:
+        if number > self._seen or not number & 1:
             raise BrokenConnectionError(Why.PROTOCOL_ERROR, "DATA for a stream that did not begin")
         if number in self._cut:
             if flags & 1:
@@ -303,21 +304,24 @@ class Connection(Reader):
         Raises:
             BrokenConnectionError: it never began.
         """
-        if not number or number > self._last or not number & 1:
+        if not number or number > self._seen or not number & 1:
             raise BrokenConnectionError(Why.PROTOCOL_ERROR, "a frame for a stream that did not begin")
         return self.streams.get(number)
 
     # headers
 
     def headers(self, number: int, block: bytes, flags: int) -> None:
-        if number <= self._last:
+        if number <= self._seen:
             self._late_headers(number, block, flags)
             return
         try:
             known = self._known.get(block) or self._head(block)
         except MalformedError:
             known = None
+        self._seen = number
         if self._has_left:
+            if not flags & 1:
+                self._remember(number)
             return
         self._last = number
         self.floods.call()
