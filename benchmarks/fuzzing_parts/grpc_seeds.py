@@ -131,13 +131,13 @@ def _looks() -> list[tuple[str, Any]]:
     ]
     for name in ("ModelReady", "ModelMetadata", "ModelStatistics"):
         found.append((_INFERENCE + name, getattr(v2, name + "Request")(name="rows", version="3")))
-    for path in sorted(STREAMS - {WATCH}):
-        for asked in (
-            {"list_services": ""},
-            {"file_containing_symbol": "inference.GRPCInferenceService"},
-            {"file_by_filename": "x"},
-        ):
-            found.append((path, reflection_v1_pb2.ServerReflectionRequest(**asked)))
+    ask = reflection_v1_pb2.ServerReflectionRequest
+    asked = [
+        ask(list_services=""),
+        ask(file_containing_symbol="inference.GRPCInferenceService"),
+        ask(file_by_filename="x"),
+    ]
+    found += [(path, one) for path in sorted(STREAMS - {WATCH}) for one in asked]
     return found
 
 

@@ -31,7 +31,7 @@ OPTIONS = WorkerOptions(
     endpoint="",
     threads=1,
     limits=Limits(body_bytes=2 * 1024 * 1024),
-    batching=BatchOptions(queue_rows=100_000, max_batch_rows=16),
+    batching=BatchOptions(queue_rows=100_000, max_batch_rows=16, queue_seconds=300.0),
 )
 _PREFACES = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

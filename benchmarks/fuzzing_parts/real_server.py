@@ -68,7 +68,7 @@ class RealServer:
         return [event for event in found if event.get("event") == name]
 
     def _wait(self, name: str) -> dict[str, Any]:
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 120
         while time.monotonic() < ends and self.process.poll() is None:
             if found := self.events(name):
                 return found[0]
@@ -76,7 +76,7 @@ class RealServer:
         raise WrongError(f"no {name}: {self._log.read_text(errors='replace')[-2000:]}")
 
     def _wait_ready(self) -> None:
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 120
         while time.monotonic() < ends:
             try:
                 if self.ask("GET", "/readyz")[0] == 200:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.fuzzing_parts import tls_target
 from benchmarks.fuzzing_parts.grpc_seeds import all_calls
 from benchmarks.fuzzing_parts.grpc_target import Grpc
+from benchmarks.fuzzing_parts.openapi_target import OpenApi
 from benchmarks.fuzzing_parts.sockets_target import Sockets
 
 SEED = int(os.environ.get("SKYLIFT_FUZZ_SEED", "1"))
@@ -43,3 +44,10 @@ def test_three_thousand_odd_exchanges_with_a_real_server(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_port_of_tls_outlives_what_is_none(tmp_path: Path) -> None:
     _check(tls_target.run(tmp_path, SEED, 200))
+
+
+@pytest.mark.slow
+def test_the_description_of_a_server_is_kept(tmp_path: Path) -> None:
+    done = OpenApi(tmp_path, SEED).run(4)
+    _check(done.failures)
+    assert done.operations > 50 and done.statuses[200] > 20 and done.statuses[400] > 20
