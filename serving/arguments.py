@@ -305,7 +305,7 @@ def _model(text: str) -> tuple[str, str]:
 def _part(text: str) -> tuple[int, str]:
     number, equals, urls = text.partition("=")
     if not equals or not urls or not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not N=URL with a part's number, counted from 1")
+        raise argparse.ArgumentTypeError("it is not N=URL with a part's number, counted from 1")
     return int(number), urls
 
 

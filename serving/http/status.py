@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 from serving.http.messages import Response, error
 from serving.interface import Code, StatusError
@@ -36,10 +37,18 @@ def http_status(status: int) -> int:
 
 def refusal(problem: StatusError, headers: bytes = b"") -> Response:
     """`{"error": ...}`, with `code` beside it where the error has a reason for programs."""
-    extra = headers
     if problem.retry_after is not None:
-        extra += b"Retry-After: %d\r\n" % max(1, math.ceil(problem.retry_after))
+        made = _shed(problem.http or HTTP[problem.code], problem.message, problem.reason, problem.retry_after)
+        answer = Response(made.status, made.body, headers + made.extra)
+    else:
+        answer = error(problem.http or HTTP[problem.code], problem.message, code=problem.reason, extra=headers)
     challenge: bytes = getattr(problem, "challenge", b"")
     if challenge:
-        extra += b"WWW-Authenticate: %b\r\n" % challenge
-    return error(problem.http or HTTP[problem.code], problem.message, code=problem.reason, extra=extra)
+        answer.extra += b"WWW-Authenticate: %b\r\n" % challenge
+    return answer
+
+
+@lru_cache(64)
+def _shed(status: int, message: str, reason: str, retry_after: float) -> Response:
+    """Made once: where more comes than can be computed, most are told the same."""
+    return error(status, message, code=reason, extra=b"Retry-After: %d\r\n" % max(1, math.ceil(retry_after)))

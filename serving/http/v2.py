@@ -92,7 +92,8 @@ class OpenInference:
         try:
             version = self._desk.resolve(exchange, name, _number(number))
             signature = _only_signature(version)
-            if length is None:  # binary tensors are read sooner than it is asked
+            # Binary tensors are read sooner than it is asked; but where most requests are refused, that is the cheaper answer.
+            if length is None or version.loaded.batcher_of(signature).is_overloaded:
                 self._desk.admit(version, signature)
         except StatusError as problem:
             self._desk.refuse(exchange, problem, version)
