@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from serving.answering import failure
@@ -41,7 +41,7 @@ class Carrier:
         """Answer a call whose request is whole, or which takes several."""
         method = stream.head.method
         if isinstance(method, Streaming):
-            self._run(stream, self._stream(stream, method))
+            self._run(stream, self._stream, method)
             return
         assert method is not None
         arrived = time.monotonic()
@@ -54,7 +54,7 @@ class Carrier:
     def _inflate(self, stream: Stream, method: Unary, raw: bytes, arrived: float) -> None:
         encoding = stream.head.encoding
         if len(raw) > QUICK_BYTES:
-            self._run(stream, self._inflate_apart(stream, method, raw, arrived))
+            self._run(stream, self._inflate_apart, method, raw, arrived)
             return
         try:
             message = coding.inflate(raw, encoding, self._most)
@@ -76,7 +76,7 @@ class Carrier:
             stream.fail(error)
             return
         if method.prepare is None or not self._begin_work(stream, method, message, arrived, len(raw)):
-            self._run(stream, self._answer(stream, method, message, arrived, len(raw)))
+            self._run(stream, self._answer, method, message, arrived, len(raw))
 
     def _begin_work(self, stream: Stream, method: Unary, message: Any, arrived: float, size: int) -> bool:
         """Give a prediction to its batcher; False where it must be waited for in between."""
@@ -115,19 +115,19 @@ class Carrier:
         raw = cast(bytes, stream.message)
         yield coding.inflate(raw, stream.head.encoding, self._most) if stream.is_compressed else raw
 
-    def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, stream: Stream, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """As a task, until the client's time is over or it leaves."""
-        task = self._loop.create_task(self._watched(stream, work))
+        task = self._loop.create_task(self._watched(stream, work, args))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         stream.cancel = task.cancel
 
-    async def _watched(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, stream: Stream, work: Callable[..., Awaitable[None]], args: Sequence[Any]) -> None:
         late = None
         if stream.deadline is not None:
             late = self._loop.call_later(max(0.0, stream.deadline - time.monotonic()), _late, stream)
         try:
-            await work
+            await work(stream, *args)
         except Exception as error:
             stream.cancel = None
             stream.fail(error)

@@ -28,7 +28,7 @@ class Reader(asyncio.Protocol, ABC):
         streams: calls that are not over, by number.
         is_over: nothing is read any more.
         has_settings: the client has said who it is.
-        is_in_block: a header block is not whole yet.
+        is_in_block: a header block or a frame is not whole yet.
         since: when what must not take long began, by the service's clock.
     """
 
@@ -49,7 +49,7 @@ class Reader(asyncio.Protocol, ABC):
 
     @property
     def is_in_block(self) -> bool:
-        return self._block is not None
+        return self._block is not None or bool(self._rest)
 
     @abstractmethod
     def fail(self, why: Why, what: str) -> None:
@@ -104,7 +104,8 @@ class Reader(asyncio.Protocol, ABC):
             self.fail(fault.why, str(fault))
 
     def _read(self, data: bytes) -> None:
-        if self._rest:
+        is_more = bool(self._rest)
+        if is_more:
             data, self._rest = self._rest + data, b""
         at = 0 if self._has_preface else self._preface(data)
         size = len(data)
@@ -132,6 +133,8 @@ class Reader(asyncio.Protocol, ABC):
             at = following
         if at < size and not self.is_over:
             self._rest = data[at:] if at else data
+            if at or not is_more:
+                self.since = self.service.now
 
     def _preface(self, data: bytes) -> int:
         if PREFACE[: len(data)] != data[: len(PREFACE)]:
@@ -205,8 +208,6 @@ class Reader(asyncio.Protocol, ABC):
             if length > 2 * self.service.limits.header_bytes:
                 raise BrokenConnectionError(Why.ENHANCE_YOUR_CALM, "headers that are greater than may be")
             if end > size:
-                if self._block is None and not self._rest:
-                    self.since = self.service.now
                 return 0
             self._header_frame(data[begin:end], kind, flags, number)
             return end

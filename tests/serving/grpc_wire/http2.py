@@ -103,7 +103,7 @@ class Talk:
         self.connection: Connection = wire.connection()
         self.connection.connection_made(self.transport)
         self._decoder = Decoder(1 << 20)
-        self.say(hello)
+        self.greeting = self.say(hello)
 
     def say(self, *data: bytes) -> list[Frame]:
         """What is answered at once."""
