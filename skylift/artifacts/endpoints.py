@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from skylift.artifacts import layout, manifests, objects
-from skylift.artifacts.records import Canary, Current, Deployment, ModelRef, ReplicaReport, encode, now
-from skylift.errors import DeployError, not_found
+from skylift.artifacts.records import Canary, Current, Deployment, ModelManifest, ModelRef, ReplicaReport, encode, now
+from skylift.errors import DeployError, InputError, not_found
 from skylift.store import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, Store, Token
 
 # deployments
@@ -106,12 +106,12 @@ def list_endpoints(keep: Store) -> list[str]:
 
 
 def serving(keep: Store) -> dict[str, set[tuple[str, str]]]:
-    """For each endpoint the versions, as (model, digest), that its current deployment names, a canary's too."""
+    """For each endpoint the versions, as (model, digest), that its current deployment names, a canary's too, and parts of chains."""
     found = {}
     for endpoint in list_endpoints(keep):
         current = read_current(keep, endpoint)
         if current is not None:
-            found[endpoint] = named(read_deployment(keep, endpoint, current[0].deployment))
+            found[endpoint] = with_parts(keep, named(read_deployment(keep, endpoint, current[0].deployment)))
     return found
 
 
@@ -119,6 +119,18 @@ def named(deployment: Deployment) -> set[tuple[str, str]]:
     """The versions, as (model, digest), that a deployment names."""
     refs = [deployment.model] + ([deployment.canary.model] if deployment.canary else [])
     return {(ref.name, ref.digest) for ref in refs}
+
+
+def with_parts(keep: Store, versions: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """These versions, as (model, digest), and the parts of those that are chains."""
+
+    def parts(version: tuple[str, str]) -> list[ModelRef]:
+        try:
+            return manifests.read_digested(keep, layout.model(*version), ModelManifest).chain
+        except (ObjectNotFoundError, InputError):
+            return []  # removed or damaged: it names none
+
+    return versions | {(part.name, part.digest) for found in objects.each(parts, sorted(versions)) for part in found}
 
 
 # replicas

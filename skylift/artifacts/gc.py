@@ -117,7 +117,7 @@ def _used(keep: Store) -> _Use:
             for made in endpoints.list_deployments(keep, name)
         )
     )
-    return _Use(runs, live, deployed)
+    return _Use(runs, live, endpoints.with_parts(keep, deployed))
 
 
 # of runs

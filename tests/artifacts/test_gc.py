@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skylift.artifacts import datasets, endpoints, gc, layout, models, runs
-from skylift.artifacts.records import ModelManifest, RunResult, RunSpec, now
+from skylift.artifacts.records import ModelManifest, ModelRef, RunResult, RunSpec, now
 from skylift.errors import ConflictError
 from skylift.store import Store
 
@@ -23,6 +23,15 @@ def named(items: list[gc.Item], kind: str) -> dict[str, gc.Item]:
 
 def run_id(number: int) -> str:
     return f"20260301t000000-{number:06x}"
+
+
+def keep_files(keep: Store) -> Path:
+    """A folder with a file that a chain has beside its manifest."""
+    assert keep.folder is not None
+    folder = keep.folder.parent / "chain-files"
+    folder.mkdir()
+    (folder / "sharding.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture
@@ -117,6 +126,19 @@ class TestVersions:
         )
         assert found["mnist:3"].keys[0].endswith("/manifest.json")
         assert set(named(gc.plan(keep, work, keep_versions=0), "model")) == {f"mnist:{n}" for n in (3, 4, 5, 6)}
+
+    def test_parts_of_a_chain_that_was_deployed_stay(
+        self, keep: Store, work: Store, publish: Callable[..., None], manifest: Callable[..., ModelManifest], age: Age
+    ) -> None:
+        publish(4)
+        parts = [models.resolve(keep, f"mnist:{version}") for version in (1, 2)]
+        chain = models.publish(keep, "chain", keep_files(keep), manifest(chain=parts))
+        ref = ModelRef(name="chain", version=chain.version, digest=chain.digest)
+        endpoints.deploy(keep, "digits", ref, by="ada")
+        age(keep)
+        assert set(named(gc.plan(keep, work, keep_versions=0), "model")) == {"mnist:3", "mnist:4"}
+        with pytest.raises(ConflictError, match="mnist:1 is what endpoint digits serves"):
+            models.remove_version(keep, parts[0])
 
     def test_what_was_deployed_meanwhile_is_refused(
         self, keep: Store, work: Store, publish: Callable[..., None], age: Age

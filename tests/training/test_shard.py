@@ -235,6 +235,9 @@ class TestPublished:
             served = load_backend(manifest, folder, "onnx", 1)
             known.update(served.run("serving_default", {e.name: known[e.name] for e in manifest.signature.inputs}))
         assert all(np.abs(known[name] - whole[name]).max() <= 1e-6 for name in whole)
+        chain = decode((tmp_path / "parts" / "manifest.json").read_bytes(), ModelManifest, "here")
+        served = load_backend(chain, tmp_path / "parts", "onnx", 1).run("serving_default", rows)
+        assert all(np.abs(served[name] - whole[name]).max() <= 1e-6 for name in whole)
         with pytest.raises(InputError, match="is not empty"):
             shard(keep, Order("made", Wish(3), "tester", out=tmp_path / "parts"), quiet)
 

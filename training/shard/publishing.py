@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from skylift.artifacts import layout, manifests, models
-from skylift.artifacts.records import ModelManifest, ModelRef, encode, now
+from skylift.artifacts.records import ModelManifest, ModelRef, digest_of, encode, now
 from skylift.store import Store
 from training.published import Published
 from training.shard.report import Report
@@ -50,14 +50,16 @@ def publish(keep: Store, ready: Ready) -> Report:
 def put(ready: Ready, out: Path) -> Report:
     """Write each part to `out/part<n>`, as serving reads a version, and the chain's manifest last."""
     out.mkdir(parents=True, exist_ok=True)
+    refs = []
     for folder, manifest in ready.written:
         files = manifests.files_of(folder)
         shutil.copytree(folder, out / folder.name)
-        listed = msgspec.structs.replace(manifest, files=files)
-        (out / folder.name / layout.MANIFEST).write_bytes(encode(listed))
+        raw = encode(msgspec.structs.replace(manifest, files=files))
+        (out / folder.name / layout.MANIFEST).write_bytes(raw)
+        refs.append(ModelRef(name=manifest.name, version=1, digest=digest_of(raw)))  # nobody has given them numbers
     report = msgspec.structs.replace(ready.report, folder=str(out))
     (out / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
-    (out / layout.MANIFEST).write_bytes(encode(_chain_manifest(ready, [])))
+    (out / layout.MANIFEST).write_bytes(encode(_chain_manifest(ready, refs)))
     return report
 
 
