@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from serving.backends.remote import RemoteBackend
 from skylift.artifacts import access, records
 from skylift.artifacts.records import ModelRef
 from tests.serving import onnx_models
@@ -31,6 +32,7 @@ from tests.serving.chain.chained import (
     url,
 )
 from tests.serving.conftest import Bench, Server
+from tests.serving.guard.certificates_made import Authority
 from tests.serving.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -267,3 +269,32 @@ class TestReleases:
             np.array([row["y"] for row in front.predict(ROWS.tolist(), model=MODEL).json()["predictions"]], np.float32),
             expected(ROWS)["y"],
         )
+
+
+class TestEncrypted:
+    def test_a_part_by_tls_with_an_authority_of_ones_own(
+        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = deploy_chain(bench)
+        deploy(bench, "part2", parts[1])
+        authority = Authority()
+        cert, key = authority.server().write(tmp_path, "server")
+        (tmp_path / "ca.pem").write_bytes(authority.pem)
+        second = start(bench, "part2", "--tls-cert", str(cert), "--tls-key", str(key))
+        address = f"https://localhost:{second.port}"
+        stranger = start(bench, "front", "--part", f"2={address}")
+        wait_for(lambda: stranger.events("deployment_failed"), 40, what="a refusal")
+        assert "CERTIFICATE_VERIFY_FAILED" in stranger.events("deployment_failed")[-1]["message"]
+        assert stranger.ask("GET", "/readyz").status == 503
+        front = start(bench, "front", "--part", f"2={address}", env={"SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+        front.wait_ready(40)
+        check(front)
+        assert not front.events("parts_unencrypted")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        backend = RemoteBackend([address], parts[1].name, 1)
+        used = set()
+        for _ in range(4):
+            backend.run("serving_default", {"double": ROWS, "square": ROWS})
+            used |= {id(connection) for connection, _ in backend._addresses.all[0]._idle}
+        backend.close()
+        assert len(used) == 1, "the connection stays open"
