@@ -29,6 +29,7 @@ CONNECTION_WINDOW = 16 << 20
 STREAM_WINDOW = 4 << 20
 """What a client may send before it hears from us [bytes]."""
 _KEPT_BLOCKS, _KEPT_BLOCK_BYTES, _KEPT_CUTS = 64, 1024, 1024
+_SWALLOWED_BYTES = 64 * 1024
 _PING = b"skylift!"
 
 
@@ -48,7 +49,8 @@ class Connection(Reader):
         self._last = self._seen = 0
         """The newest call that was taken, and that came: others come after it was said that the connection ends."""
         self._owed = 0
-        self._cut: dict[int, None] = {}
+        self._cut: dict[int, int] = {}
+        """Streams that the client has not ended, and what it may send still before it is told that nobody reads it [bytes]."""
         self._is_leaving = self._has_left = False
         self._unread = 0
 
@@ -173,15 +175,14 @@ class Connection(Reader):
         self.streams.clear()
         self._transport.close()
 
-    def receiver(self, number: int, flags: int) -> Stream | None:
+    def receiver(self, number: int, flags: int, length: int) -> Stream | None:
         stream = self.streams.get(number)
         if stream is not None and not stream.is_ended:
             return stream
         if number > self._seen or not number & 1:
             raise BrokenConnectionError(Why.PROTOCOL_ERROR, "DATA for a stream that did not begin")
         if number in self._cut:
-            if flags & 1:
-                del self._cut[number]
+            self._swallow(number, flags, length)
             return None
         self.floods.fault(self.service.now)
         if stream is not None:
@@ -189,6 +190,16 @@ class Connection(Reader):
         else:
             self._transport.write(frames.reset(number, Why.STREAM_CLOSED))
         return None
+
+    def _swallow(self, number: int, flags: int, length: int) -> None:
+        """DATA of a call that is answered. A client that has little left to send needs no reset; some take that for an error."""
+        if flags & 1:
+            del self._cut[number]
+            return
+        left = self._cut[number]
+        self._cut[number] = left - length
+        if left > 0 >= left - length:
+            self._transport.write(frames.reset(number, Why.NO_ERROR))
 
     def account(self, stream: Stream | None, length: int, flags: int) -> None:
         """Count what came, and let the client send as much again when half of a window is used up."""
@@ -412,13 +423,12 @@ class Connection(Reader):
         self.finished(stream)
 
     def finished(self, stream: Stream) -> None:
-        """A call is over; where the client would send more, it is told that nobody reads it."""
+        """A call is over."""
         self.streams.pop(stream.number, None)
         if self.is_over:
             return
         if not stream.is_ended:
-            self._transport.write(frames.reset(stream.number, Why.NO_ERROR))
-            self._remember(stream.number)
+            self._remember(stream.number, _SWALLOWED_BYTES)
         if not self.streams:
             self.since = self.service.now
             if self._has_left:
@@ -429,9 +439,9 @@ class Connection(Reader):
             self.is_over = True
             self._transport.close()
 
-    def _remember(self, number: int) -> None:
+    def _remember(self, number: int, swallowed: int = 0) -> None:
         """What still comes for it was on its way when it ended."""
-        self._cut[number] = None
+        self._cut[number] = swallowed
         if len(self._cut) > _KEPT_CUTS:
             del self._cut[next(iter(self._cut))]
 

@@ -56,7 +56,7 @@ class Reader(asyncio.Protocol, ABC):
         """Say what was wrong and end."""
 
     @abstractmethod
-    def receiver(self, number: int, flags: int) -> Stream | None:
+    def receiver(self, number: int, flags: int, length: int) -> Stream | None:
         """Whose DATA it is; None where nobody waits for it any more.
 
         Raises:
@@ -171,7 +171,7 @@ class Reader(asyncio.Protocol, ABC):
             if padding > length:
                 raise BrokenConnectionError(Why.PROTOCOL_ERROR, "more padding than DATA")
             begin += 1
-        stream = self.receiver(number, flags)
+        stream = self.receiver(number, flags, length)
         self.account(stream, length, flags)
         if length == padding and not flags & 1:
             self.floods.control(self.service.now)
@@ -211,6 +211,9 @@ class Reader(asyncio.Protocol, ABC):
                 return 0
             self._header_frame(data[begin:end], kind, flags, number)
             return end
+        if kind == frames.GOAWAY and (number or length < 8):
+            why = Why.PROTOCOL_ERROR if number else Why.FRAME_SIZE_ERROR
+            raise BrokenConnectionError(why, "GOAWAY that is none")
         if kind > frames.CONTINUATION or kind == frames.GOAWAY:
             self.floods.control(self.service.now)
             self._skip = length

@@ -293,6 +293,20 @@ def test_what_is_held_of_a_connection_is_limited(talk: Run) -> None:
     talk(inside, most_message=1 << 20)
 
 
+def test_a_client_that_sends_on_is_told_that_nobody_reads_it(talk: Run) -> None:
+    async def inside(talk: Talk) -> None:
+        (refused,) = talk.say(frame(HEADERS, 4, 1, asking(b"/no/Such")))
+        assert refused.flags & 1
+        assert not talk.say(frame(DATA, 0, 1, bytes(60_000)))
+        (cut,) = talk.say(frame(DATA, 0, 1, bytes(60_000)))
+        assert (cut.kind, cut.number) == (RST, Why.NO_ERROR)
+        assert not talk.say(frame(DATA, 0, 1, bytes(60_000)), frame(DATA, 1, 1, b""))
+        assert await works(talk)
+        assert [one.number for one in talk.say(frame(DATA, 0, 1, b"x"))] == [Why.STREAM_CLOSED]
+
+    talk(inside)
+
+
 def test_too_many_calls_at_once_are_refused_and_may_be_made_again(talk: Run) -> None:
     async def inside(talk: Talk) -> None:
         assert dict(frames.read_settings(talk.greeting[0].payload))[frames.MAX_CONCURRENT_STREAMS] == 2
@@ -328,9 +342,8 @@ def test_a_call_that_stands_still_is_ended(talk: Run) -> None:
         connection.sweep(now + 29)
         assert not talk.heard()
         connection.sweep(now + 31)
-        trailers, cut = talk.heard()
+        (trailers,) = talk.heard()
         assert trailers.stream == 1 and talk.fields(trailers)[b"grpc-status"] == b"4"
-        assert (cut.kind, cut.number) == (RST, Why.NO_ERROR)
         connection.sweep(now + 80)
         assert talk.fields(talk.heard()[0])[b"grpc-status"] == b"4"  # the conversation in which nobody speaks
 
