@@ -151,7 +151,7 @@ class OpenInference:
         try:
             version = self._models.resolve(name, number)
         except StatusError as problem:
-            if self._models.statuses(name):
+            if any(number in (None, one.version) for one in self._models.statuses(name)):
                 return v2_describe.model_ready(name, is_ready=False)
             raise problem
         return v2_describe.model_ready(name, is_ready=self._models.is_ready, headers=version.headers)

@@ -140,7 +140,7 @@ def test_a_client_of_http_1_0_is_not_told_to_continue() -> None:
     assert _run(play).startswith(b"HTTP/1.1 200")
 
 
-def _asked(folder: Path, path: bytes, body: bytes, headers: bytes = b"") -> Answer:
+def _asked(folder: Path, path: bytes, body: bytes = b"", headers: bytes = b"", method: bytes = b"POST") -> Answer:
     """One request to the real routes."""
 
     async def play() -> Answer:
@@ -148,7 +148,7 @@ def _asked(folder: Path, path: bytes, body: bytes, headers: bytes = b"") -> Answ
         served = Served(folder, WorkerOptions(endpoint="", threads=1), loop)
         front = Front(Limits(), served.routes.handle, loop)
         client = Client(front, loop)
-        head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (path, len(body), headers)
+        head = b"%b %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (method, path, len(body), headers)
         await client.send([head + body])
         await client.settle()
         front.close()
@@ -169,3 +169,8 @@ def test_the_id_of_an_open_inference_request_cannot_write_headers(tmp_path: Path
 def test_lists_deeper_than_an_array_can_be_are_refused(tmp_path: Path) -> None:
     answer = _asked(tmp_path, b"/v1/models/any:predict", b'{"inputs": ' + b"[" * 100 + b"1" + b"]" * 100 + b"}")
     assert answer.status == 400 and b'\\"x\\" has 100 dimensions, at most 32' in answer.body
+
+
+@pytest.mark.parametrize(("version", "status"), [(b"3", 200), (b"9", 404), (b"79007199254740993", 404), (b"x", 400)])
+def test_a_version_that_nobody_knows_is_no_fault_of_the_servers(tmp_path: Path, version: bytes, status: int) -> None:
+    assert _asked(tmp_path, b"/v2/models/rows/versions/%b/ready" % version, method=b"GET").status == status
