@@ -45,38 +45,38 @@ class Carrier:
             return
         assert method is not None
         arrived = time.monotonic()
-        raw, stream.message = cast(bytes, stream.message), None
         if stream.is_compressed:
-            self._inflate(stream, method, raw, arrived)
-        else:
-            self._unary(stream, method, raw, arrived)
+            self._inflate(stream, method, arrived)
+            return
+        raw, stream.message = cast(bytes, stream.message), None
+        size, message = len(raw), _parsed(stream, method, raw)
+        del raw  # the message has a copy, and will make another of its tensors
+        if message is not None:
+            self._unary(stream, method, message, arrived, size)
 
-    def _inflate(self, stream: Stream, method: Unary, raw: bytes, arrived: float) -> None:
-        encoding = stream.head.encoding
+    def _inflate(self, stream: Stream, method: Unary, arrived: float) -> None:
+        raw, stream.message = cast(bytes, stream.message), None
         if len(raw) > QUICK_BYTES:
             self._run(stream, self._inflate_apart, method, raw, arrived)
             return
         try:
-            message = coding.inflate(raw, encoding, self._most)
+            whole = coding.inflate(raw, stream.head.encoding, self._most)
         except StatusError as error:
             stream.fail(error)
             return
-        self._unary(stream, method, message, arrived)
+        message = _parsed(stream, method, whole)
+        if message is not None:
+            self._unary(stream, method, message, arrived, len(whole))
 
     async def _inflate_apart(self, stream: Stream, method: Unary, raw: bytes, arrived: float) -> None:
-        message = await asyncio.to_thread(coding.inflate, raw, stream.head.encoding, self._most)
+        whole = await asyncio.to_thread(coding.inflate, raw, stream.head.encoding, self._most)
         stream.cancel = None
-        if not stream.is_over:
-            self._unary(stream, method, message, arrived)
+        if not stream.is_over and (message := _parsed(stream, method, whole)) is not None:
+            self._unary(stream, method, message, arrived, len(whole))
 
-    def _unary(self, stream: Stream, method: Unary, raw: bytes, arrived: float) -> None:
-        try:
-            message = parse(method.request, raw)
-        except StatusError as error:
-            stream.fail(error)
-            return
-        if method.prepare is None or not self._begin_work(stream, method, message, arrived, len(raw)):
-            self._run(stream, self._answer, method, message, arrived, len(raw))
+    def _unary(self, stream: Stream, method: Unary, message: Any, arrived: float, size: int) -> None:
+        if method.prepare is None or not self._begin_work(stream, method, message, arrived, size):
+            self._run(stream, self._answer, method, message, arrived, size)
 
     def _begin_work(self, stream: Stream, method: Unary, message: Any, arrived: float, size: int) -> bool:
         """Give a prediction to its batcher; False where it must be waited for in between."""
@@ -134,6 +134,15 @@ class Carrier:
         finally:
             if late is not None:
                 late.cancel()
+
+
+def _parsed(stream: Stream, method: Unary, raw: bytes) -> Any:
+    """None where the call was refused."""
+    try:
+        return parse(method.request, raw)
+    except StatusError as error:
+        stream.fail(error)
+        return None
 
 
 def _late(stream: Stream) -> None:
