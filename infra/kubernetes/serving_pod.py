@@ -69,7 +69,7 @@ def _server(name: str, args: ServingArgs, around: Surroundings) -> k8s.core.v1.C
 
 
 def _options(name: str, args: ServingArgs, around: Surroundings) -> list[pulumi.Input[str]]:
-    """The flags of serving/options.py. With TLS only the sidecar of the same pod reaches the server... but for the kubelet's probes,
+    """The flags of serving/arguments.py. With TLS only the sidecar of the same pod reaches the server... but for the kubelet's probes,
     so it listens on every address either way; the network policy opens one port alone."""
     flags: dict[str, pulumi.Input[str]] = {
         "--endpoint": pulumi.Output.concat(around.keep, f"/endpoints/{name}"),

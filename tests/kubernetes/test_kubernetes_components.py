@@ -14,7 +14,7 @@ import pytest
 
 from infra.kubernetes.naming import IMAGES
 from infra.kubernetes.workloads import Workloads
-from serving import options
+from serving import arguments
 from tests.clouds.mocks import Recorded, Resource, provision
 from tests.kubernetes import program
 from tests.kubernetes.plane import recipe
@@ -168,7 +168,7 @@ def test_replicas_run_as_nobody_who_can_write_or_become_more(whole: Recorded, na
 def test_the_server_understands_what_it_is_told(whole: Recorded, name: str) -> None:
     container = server(whole, name)
     assert container["command"] == ["python", "-P", "-m", "serving"]
-    given = options.parse([one.replace("$(POD_NAME)", f"{name}-5b58bbd694-mg6w6") for one in container["args"]])
+    given = arguments.parse([one.replace("$(POD_NAME)", f"{name}-5b58bbd694-mg6w6") for one in container["args"]])
     assert given.endpoint_url == f"gs://acme-keep/endpoints/{name}"
     assert given.work_url == "gs://acme-work"
     assert {port["containerPort"] for port in container["ports"]} == {given.port}
