@@ -58,10 +58,10 @@ class Connection(Reader):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.sender = Sender(self._transport, self.floods)
+        self.sender = Sender(self._transport, self.floods, self.service.loop)
         self.service.opened(self)
         limits = self.service.limits
-        self._transport.write(
+        self.sender.write(
             frames.settings(
                 (frames.MAX_CONCURRENT_STREAMS, self.service.most_streams),
                 (frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
@@ -107,13 +107,13 @@ class Connection(Reader):
             self._is_leaving = True
             self.since = self.service.now
             ping = frames.frame(frames.PING, 0, 0, _PING)
-            self._transport.write(frames.goaway(frames.MOST_WINDOW, Why.NO_ERROR) + ping)
+            self.sender.write(frames.goaway(frames.MOST_WINDOW, Why.NO_ERROR) + ping)
 
     def leave(self) -> None:
         """The client has heard it, or had time to."""
         if self._is_leaving and not self._has_left and not self.is_over:
             self._has_left = True
-            self._transport.write(frames.goaway(self._last, Why.NO_ERROR))
+            self.sender.write(frames.goaway(self._last, Why.NO_ERROR))
             self._close_if_done()
 
     def end_streams(self) -> None:
@@ -169,11 +169,11 @@ class Connection(Reader):
     def fail(self, why: Why, what: str) -> None:
         self.is_over = True
         self.since = self.service.now
-        self._transport.write(frames.goaway(self._last, why, what))
+        self.sender.write(frames.goaway(self._last, why, what))
         for stream in list(self.streams.values()):
             stream.cut()
         self.streams.clear()
-        self._transport.close()
+        self.sender.close()
 
     def receiver(self, number: int, flags: int, length: int) -> Stream | None:
         stream = self.streams.get(number)
@@ -188,7 +188,7 @@ class Connection(Reader):
         if stream is not None:
             self._reset(stream, Why.STREAM_CLOSED)
         else:
-            self._transport.write(frames.reset(number, Why.STREAM_CLOSED))
+            self.sender.write(frames.reset(number, Why.STREAM_CLOSED))
         return None
 
     def _swallow(self, number: int, flags: int, length: int) -> None:
@@ -199,7 +199,7 @@ class Connection(Reader):
         left = self._cut[number]
         self._cut[number] = left - length
         if left > 0 >= left - length:
-            self._transport.write(frames.reset(number, Why.NO_ERROR))
+            self.sender.write(frames.reset(number, Why.NO_ERROR))
 
     def account(self, stream: Stream | None, length: int, flags: int) -> None:
         """Count what came, and let the client send as much again when half of a window is used up."""
@@ -207,7 +207,7 @@ class Connection(Reader):
         if self._owed > CONNECTION_WINDOW >> 1:
             if self._owed > CONNECTION_WINDOW:
                 raise BrokenConnectionError(Why.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
-            self._transport.write(frames.window_update(0, self._owed))
+            self.sender.write(frames.window_update(0, self._owed))
             self._owed = 0
         if stream is None:
             return
@@ -216,7 +216,7 @@ class Connection(Reader):
             if stream.owed > STREAM_WINDOW:
                 raise BrokenConnectionError(Why.FLOW_CONTROL_ERROR, "more DATA than a stream's window")
             if not flags & 1:
-                self._transport.write(frames.window_update(stream.number, stream.owed))
+                self.sender.write(frames.window_update(stream.number, stream.owed))
                 stream.owed = 0
 
     def end(self, stream: Stream) -> None:
@@ -260,7 +260,7 @@ class Connection(Reader):
         if not self.has_settings:
             self.has_settings = True
             self.since = self.service.now
-        self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self.sender.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
         for name, value in values:
             self.sender.set(name, value, list(self.streams.values()))
         self.sender.pump()
@@ -272,7 +272,7 @@ class Connection(Reader):
             raise BrokenConnectionError(Why.FRAME_SIZE_ERROR, "PING of another size than 8")
         self.floods.control(self.service.now)
         if not flags & frames.ACK:
-            self._transport.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self.sender.write(frames.frame(frames.PING, frames.ACK, 0, payload))
             if not self._is_leaving:
                 self.since = self.service.now  # it wants to be kept
         elif payload == _PING:
@@ -403,7 +403,7 @@ class Connection(Reader):
     # the ends of streams
 
     def _refuse(self, number: int, why: Why, flags: int) -> None:
-        self._transport.write(frames.reset(number, why))
+        self.sender.write(frames.reset(number, why))
         if not flags & 1:
             self._remember(number)
 
@@ -412,10 +412,10 @@ class Connection(Reader):
         if stream is not None:
             self._reset(stream, why)
         else:
-            self._transport.write(frames.reset(number, why))
+            self.sender.write(frames.reset(number, why))
 
     def _reset(self, stream: Stream, why: Why) -> None:
-        self._transport.write(frames.reset(stream.number, why))
+        self.sender.write(frames.reset(stream.number, why))
         stream.cut()
         if not stream.is_ended:
             stream.is_ended = True
@@ -437,7 +437,7 @@ class Connection(Reader):
     def _close_if_done(self) -> None:
         if not self.streams:
             self.is_over = True
-            self._transport.close()
+            self.sender.close()
 
     def _remember(self, number: int, swallowed: int = 0) -> None:
         """What still comes for it was on its way when it ended."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 64 * 1024
 """Most of a message in one frame, so that others' come in between."""
+GATHERED_BYTES = 256 * 1024
 _BEGIN, _OK = blocks.BEGIN, blocks.OK
 _FRONT = struct.Struct(f">HBBBI{len(_BEGIN)}sHBBBIBI")
 _BACK = struct.Struct(f">HBBBI{len(_OK)}s")
@@ -30,16 +31,40 @@ class Sender:
         is_paused: the socket takes nothing for now.
     """
 
-    __slots__ = ("_floods", "_owes_resize", "_ready", "_transport", "first_window", "is_paused", "most_frame", "window")
+    __slots__ = (
+        "_floods", "_is_due", "_loop", "_owes_resize", "_parts", "_ready", "_transport",
+        "first_window", "is_paused", "most_frame", "window",
+    )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, floods: Floods) -> None:
+    def __init__(self, transport: asyncio.Transport, floods: Floods, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self._is_due = False
         self._floods = floods
         self.window = self.first_window = frames.FIRST_WINDOW
         self.most_frame = frames.LEAST_FRAME
         self.is_paused = False
         self._owes_resize = False
         self._ready: dict[Stream, None] = {}
+
+    def write(self, data: bytes) -> None:
+        """Send what one turn of the loop has to say together: a system call costs as much as the rest of an answer."""
+        self._parts.append(data)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        self._is_due = False
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def close(self) -> None:
+        """Send what is left, then end."""
+        self.flush()
+        self._transport.close()
 
     def set(self, name: int, value: int, streams: list[Stream]) -> None:
         """The client said what it takes.
@@ -114,7 +139,7 @@ class Sender:
             size - 5,
         )
         back = _BACK.pack(0, len(_OK), _HEADERS, _LAST, number, _OK)
-        self._transport.write(b"".join((front, raw, back)))
+        self.write(b"".join((front, raw, back)))
         return True
 
     def headers(self, number: int, block: bytes, *, is_last: bool = False) -> None:
@@ -122,7 +147,7 @@ class Sender:
             self._owes_resize = False
             block = b"\x20" + block
         flags = _LAST if is_last else _END_HEADERS
-        self._transport.write(frames.frame(_HEADERS, flags, number, block))
+        self.write(frames.frame(_HEADERS, flags, number, block))
 
     def queue(self, stream: Stream, message: bytes, *, is_compressed: bool) -> None:
         """Send a message as the windows open."""
@@ -142,15 +167,20 @@ class Sender:
     def pump(self) -> None:
         """Send what may be sent, a frame of each stream in turn."""
         ready = self._ready
+        unsent = 0
         while ready and self.window > 0 and not self.is_paused:
+            if unsent >= GATHERED_BYTES:
+                unsent = 0
+                self.flush()  # whether the socket takes more is known only then
+                continue
             stream = next(iter(ready))
             del ready[stream]
             if stream.window > 0 and stream.unsent:
-                self._piece(stream)
+                unsent += self._piece(stream)
                 if stream.unsent:
                     ready[stream] = None
 
-    def _piece(self, stream: Stream) -> None:
+    def _piece(self, stream: Stream) -> int:
         whole = stream.unsent[0]
         size = min(len(whole), self.window, stream.window, self.most_frame)
         if size == len(whole):
@@ -160,5 +190,6 @@ class Sender:
         self.window -= size
         stream.window -= size
         self._floods.sent += size
-        self._transport.write(frames.frame(_DATA, 0, stream.number, whole[:size]))
+        self.write(frames.frame(_DATA, 0, stream.number, whole[:size]))
         stream.moved()
+        return size

@@ -59,7 +59,7 @@ class Wire:
         self.carrier = Carrier(self.front, loop, most_message)
         told = Told(Code.RESOURCE_EXHAUSTED, f"headers are greater than {self.limits.header_bytes} bytes", None)
         self.too_many_headers = Head(None, blocks.refused(431, told), {})
-        self._loop = loop
+        self.loop = loop
         self._connections: set[Connection] = set()
         self._is_draining = False
         self.now = loop.time()
@@ -88,7 +88,7 @@ class Wire:
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
         if self._is_draining or len(self._connections) > self.limits.connections:
-            self._loop.call_soon(connection.drain)
+            self.loop.call_soon(connection.drain)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -105,11 +105,11 @@ class Wire:
         self._is_draining = True
         for connection in list(self._connections):
             connection.drain()
-        now = self._loop.time()
+        now = self.loop.time()
         ends, leaves = now + seconds, now + min(self.linger, seconds)
-        while self._connections and self._loop.time() < ends:
+        while self._connections and self.loop.time() < ends:
             await asyncio.sleep(0.02)
-            if self._loop.time() >= leaves:
+            if self.loop.time() >= leaves:
                 for connection in list(self._connections):
                     connection.leave()
             for connection in list(self._connections):
@@ -130,10 +130,10 @@ class Wire:
                 connection.abort()
 
     def _sweep(self) -> None:
-        self.now = self._loop.time()
+        self.now = self.loop.time()
         for connection in list(self._connections):
             connection.sweep(self.now)
-        self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
 
 def _by_path(services: Mapping[str, Mapping[str, Method]]) -> dict[bytes, Method]:

@@ -112,6 +112,7 @@ class Talk:
         return self.heard()
 
     def heard(self) -> list[Frame]:
+        self.connection.sender.flush()
         found, rest = read(bytes(self.transport.written))
         assert not rest, "half a frame was written"
         self.transport.written.clear()
