@@ -20,9 +20,6 @@ from serving.grpc.work import Work
 from serving.interface import Code, StatusError
 from serving.models import Version
 
-QUICK_BYTES = 64 * 1024
-"""Up to here a compressed message is inflated in the event loop; greater ones by a thread."""
-
 
 class Carrier:
     """Takes calls to the methods.
@@ -56,13 +53,13 @@ class Carrier:
 
     def _inflate(self, stream: Stream, method: Unary, arrived: float) -> None:
         raw, stream.message = cast(bytes, stream.message), None
-        if len(raw) > QUICK_BYTES:
-            self._run(stream, self._inflate_apart, method, raw, arrived)
-            return
         try:
-            whole = coding.inflate(raw, stream.head.encoding, self._most)
+            whole = coding.inflate_quickly(raw, stream.head.encoding, self._most)
         except StatusError as error:
             stream.fail(error)
+            return
+        if whole is None:
+            self._run(stream, self._inflate_apart, method, raw, arrived)
             return
         message = _parsed(stream, method, whole)
         if message is not None:
@@ -113,7 +110,7 @@ class Carrier:
 
     async def _only(self, stream: Stream) -> AsyncIterator[bytes]:
         raw = cast(bytes, stream.message)
-        yield coding.inflate(raw, stream.head.encoding, self._most) if stream.is_compressed else raw
+        yield coding.inflate(raw, stream.head.encoding, coding.MOST_QUICK) if stream.is_compressed else raw
 
     def _run(self, stream: Stream, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """As a task, until the client's time is over or it leaves."""

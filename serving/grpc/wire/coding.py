@@ -7,8 +7,11 @@ import zlib
 from serving.interface import Code, StatusError
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
-LEAST_BYTES = 1024
-"""Shorter answers are not compressed: it would take longer than to send them."""
+LEAST_BYTES, MOST_BYTES = 1024, 1 << 20
+"""Shorter answers are not compressed, for it takes longer than to send them; longer ones neither, for others would wait."""
+QUICK_BYTES = 64 * 1024
+MOST_QUICK = 1 << 20
+"""Up to here a message is inflated in the event loop, in 2 ms at most; greater ones by a thread."""
 
 
 def is_known(encoding: str) -> bool:
@@ -33,6 +36,28 @@ def inflate(raw: bytes | bytearray, encoding: str, most: int) -> bytes:
     if not reader.eof or reader.unused_data:
         raise StatusError(Code.INVALID_ARGUMENT, f"the message is not one whole of {encoding}")
     return message
+
+
+def inflate_quickly(raw: bytes | bytearray, encoding: str, most: int) -> bytes | None:
+    """None where it would take long.
+
+    Raises:
+        StatusError: as `inflate`.
+    """
+    if len(raw) > QUICK_BYTES:
+        return None
+    is_short = 0 <= most <= MOST_QUICK
+    try:
+        return inflate(raw, encoding, most if is_short else MOST_QUICK)
+    except StatusError as error:
+        if is_short or error.code != Code.RESOURCE_EXHAUSTED:
+            raise
+        return None
+
+
+def is_worth(size: int) -> bool:
+    """Whether an answer of so many bytes is compressed."""
+    return LEAST_BYTES <= size <= MOST_BYTES
 
 
 def deflate(message: bytes, encoding: str) -> bytes:

@@ -18,7 +18,7 @@ from serving.grpc.wire.heads import Head, MalformedError
 from serving.grpc.wire.hpack import Decoder, HpackError
 from serving.grpc.wire.reader import MOST_FRAME, Reader
 from serving.grpc.wire.sending import Sender
-from serving.grpc.wire.stream import Stream
+from serving.grpc.wire.stream import SWALLOWED_BYTES, Stream
 from serving.interface import Code, StatusError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ CONNECTION_WINDOW = 16 << 20
 STREAM_WINDOW = 4 << 20
 """What a client may send before it hears from us [bytes]."""
 _KEPT_BLOCKS, _KEPT_BLOCK_BYTES, _KEPT_CUTS = 64, 1024, 1024
-_SWALLOWED_BYTES = 64 * 1024
 _PING = b"skylift!"
 
 
@@ -335,7 +334,7 @@ class Connection(Reader):
                 self._remember(number)
             return
         self._last = number
-        self.floods.call()
+        self.floods.call(self.service.now)
         if known is None:
             self.floods.fault(self.service.now)
             self._refuse(number, Why.PROTOCOL_ERROR, flags)
@@ -372,8 +371,8 @@ class Connection(Reader):
         self.streams[number] = stream
         if flags & 1:
             stream.is_ended = True
-        if head.method is None:
-            stream.refuse(head.refusal)
+        if head.method is None and (stream.is_ended or not head.waits):
+            stream.refuse()
             return
         if stream.takes_many:
             self.service.carrier.carry(stream)
@@ -428,7 +427,7 @@ class Connection(Reader):
         if self.is_over:
             return
         if not stream.is_ended:
-            self._remember(stream.number, _SWALLOWED_BYTES)
+            self._remember(stream.number, SWALLOWED_BYTES)
         if not self.streams:
             self.since = self.service.now
             if self._has_left:

@@ -28,7 +28,8 @@ class Floods:
         self.sent = 0
         """Bytes of messages."""
 
-    def call(self) -> None:
+    def call(self, now: float) -> None:
+        self._turn(now)
         self._calls += 1
 
     def control(self, now: float) -> None:

@@ -34,7 +34,8 @@ class Head:
     """
     Args:
         method: None where the call is refused.
-        refusal: the header block that answers it then.
+        refusal: the header block that answers it then; `waits` whether only when all has come, because it is no client of gRPC's:
+            others hang or fail where they are answered early.
         metadata: the headers but those that the transport is for; names in lower case, of several values a list by commas.
         encoding: of messages that are compressed; empty for none.
         answer: what answers may be compressed by: the same, if the client takes it.
@@ -47,6 +48,7 @@ class Head:
     encoding: str = ""
     answer: str = ""
     length: int | None = None
+    waits: bool = False
 
 
 class Heads:
@@ -123,7 +125,7 @@ class Heads:
 def _refused(code: Code, message: str, status: int = 0) -> Head:
     told = Told(code, message, None)
     refusal = blocks.refused(status, told) if status else blocks.failed(told, is_first=True)
-    return Head(None, refusal, {})
+    return Head(None, refusal, {}, waits=bool(status))
 
 
 def _split(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:

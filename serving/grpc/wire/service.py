@@ -58,7 +58,7 @@ class Wire:
         self.heads = Heads(_by_path(methods(models, as_content=as_content)))
         self.carrier = Carrier(self.front, loop, most_message)
         told = Told(Code.RESOURCE_EXHAUSTED, f"headers are greater than {self.limits.header_bytes} bytes", None)
-        self.too_many_headers = Head(None, blocks.refused(431, told), {})
+        self.too_many_headers = Head(None, blocks.refused(431, told), {}, waits=True)
         self.loop = loop
         self._connections: set[Connection] = set()
         self._is_draining = False

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from serving.grpc.wire.connection import Connection
     from serving.guard.certificates import Peer
 
+SWALLOWED_BYTES = 64 * 1024
+"""Of what nobody reads, before the client is told to stop."""
 MOST_WAITING = 100
 """Messages of one call that wait to be read."""
 _NONE = -1
@@ -96,6 +98,10 @@ class Stream:
     def take(self, data: bytes, at: int, end: int) -> None:
         """Bytes of a DATA frame: of a part of a message, of one, or of several."""
         self.received += end - at
+        if self.head.method is None:
+            if self.received > SWALLOWED_BYTES:
+                self.refuse()
+            return
         while at < end and not self.is_over:
             if self._missing == _NONE:
                 if not self._prefix and end - at >= 5:
@@ -169,7 +175,9 @@ class Stream:
         self.is_ended = True
         if self.head.length is not None and self.head.length != self.received:
             raise BrokenStreamError(self.number, Why.PROTOCOL_ERROR)
-        if self.is_partial:
+        if self.head.method is None:
+            self.refuse()
+        elif self.is_partial:
             self.fail(StatusError(Code.INVALID_ARGUMENT, "the last message is cut off"))
         elif self.takes_many:
             self._wake()
@@ -184,7 +192,7 @@ class Stream:
             return
         if self._compressed:
             try:
-                message = coding.inflate(message, self.head.encoding, self.connection.service.most_message)
+                message = coding.inflate(message, self.head.encoding, coding.MOST_QUICK)
             except StatusError as error:
                 self.fail(error)
                 return
@@ -233,7 +241,7 @@ class Stream:
         if not self.has_begun:
             self.has_begun = True
             sender.headers(self.number, blocks.begin(self.coding) if self.coding else blocks.BEGIN)
-        is_compressed = bool(self.coding) and len(raw) >= coding.LEAST_BYTES
+        is_compressed = bool(self.coding) and coding.is_worth(len(raw))
         message = coding.deflate(raw, self.coding) if is_compressed else raw
         self.heard = self.connection.service.now
         sender.queue(self, message, is_compressed=is_compressed)
@@ -253,9 +261,9 @@ class Stream:
             self.unsent.clear()
             self._trail(blocks.failed(told(error), is_first=not self.has_begun))
 
-    def refuse(self, block: bytes) -> None:
-        """End the call by a header block alone."""
-        self._trail(block)
+    def refuse(self) -> None:
+        """Answer what is no call."""
+        self._trail(self.head.refusal)
 
     def _trail(self, block: bytes) -> None:
         if self.unsent:

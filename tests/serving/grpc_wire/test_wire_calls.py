@@ -25,6 +25,8 @@ BIG = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length",
 @pytest.fixture
 def server() -> Iterator[Served]:
     with served() as run:
+        run.channel.close()
+        run.channel = grpc.insecure_channel(f"127.0.0.1:{run.port}", BIG)
         yield run
 
 
@@ -132,10 +134,12 @@ def test_a_connection_that_breaks_takes_only_its_own_calls_along(server: Served)
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_messages_are_compressed_both_ways(server: Served, compression: Any) -> None:
-    x = np.zeros((1, 200_000), np.float32)
-    assert content(server.ask(x, compression=compression)) == [0.0] * 200_000
-    wait_for(lambda: server.watching.calls)
-    assert server.watching.calls[0].request_bytes > 800_000
+    for number, size in enumerate((1000, 200_000, 3_000_000, 3_000_001)):
+        x = np.zeros((1, size), np.float32) if size % 2 == 0 else np.random.default_rng(0).random((1, size), np.float32)
+        call = server.channel.unary_unary(PREDICT, None, tfs.PredictResponse.FromString)
+        assert content(call(request(x).SerializeToString(), timeout=30, compression=compression)) == (x[0] * 2).tolist()
+        wait_for(lambda number=number: len(server.watching.calls) > number)
+        assert server.watching.calls[number].request_bytes > 4 * size
 
 
 def test_what_is_inflated_is_limited() -> None:

@@ -307,6 +307,20 @@ def test_a_client_that_sends_on_is_told_that_nobody_reads_it(talk: Run) -> None:
     talk(inside)
 
 
+def test_what_is_no_grpc_is_answered_when_it_is_whole_or_long(talk: Run) -> None:
+    async def inside(talk: Talk) -> None:
+        block = asking(content_type=b"text/plain")
+        assert not talk.say(frame(HEADERS, 4, 1, block), frame(DATA, 0, 1, b"x" * 9), frame(HEADERS, 4, 3, block))
+        (whole,) = talk.say(frame(DATA, 1, 1, b"x"))
+        assert (whole.stream, talk.fields(whole)[b":status"]) == (1, b"415")
+        assert not talk.say(frame(DATA, 0, 3, bytes(60_000)))
+        (long,) = talk.say(frame(DATA, 0, 3, bytes(60_000)))
+        assert (long.stream, talk.fields(long)[b":status"]) == (3, b"415")
+        assert await works(talk)
+
+    talk(inside)
+
+
 def test_too_many_calls_at_once_are_refused_and_may_be_made_again(talk: Run) -> None:
     async def inside(talk: Talk) -> None:
         assert dict(frames.read_settings(talk.greeting[0].payload))[frames.MAX_CONCURRENT_STREAMS] == 2
