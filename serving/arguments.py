@@ -106,7 +106,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cors: bool = False
     ssl_config: Path | None = None
     grpc_socket: str = ""
-    grpc_arguments: tuple[tuple[str, int | str], ...] = ()
+    grpc_streams: int = 1024
+    grpc_message_bytes: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -84,12 +84,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     ssl_config: str = ""
     """TensorFlow Serving's `ssl_config_file`, in place of these."""
     watch: WatchOptions = WatchOptions()
-    run_folder: str = ""
-    """A folder that nobody else may enter, for the workers' own sockets."""
     contracts: ContractOptions = ContractOptions()
     log_format: Form = "plain"
-    grpc_address: str = ""
-    """Where gRPC listens, `host:port`; empty for nowhere."""
     grpc_socket: str = ""
-    grpc_arguments: tuple[tuple[str, int | str], ...] = ()
-    """gRPC's own channel arguments."""
+    grpc_streams: int = 1024
+    """Calls of one connection at the same time."""
+    grpc_message_bytes: int = 0
+    """Of a request over gRPC; -1 for no limit, 0 for that of a body."""

@@ -1,6 +1,6 @@
 """A worker process: answers requests on the socket it was given, loads and switches as the supervisor says.
 
-`python -P -m serving.worker LISTENING_FD CONTROL_FD PARENT NUMBER OPTIONS_JSON`. It ends when the supervisor ends.
+`python -P -m serving.worker LISTENING_FD GRPC_FD CONTROL_FD PARENT NUMBER OPTIONS_JSON`. It ends when the supervisor ends.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from serving import control, log
 from serving.calls import Call
 from serving.contracts.credentials import use_service_credentials
 from serving.counts import Counts
+from serving.grpc.entry import Entry
 from serving.http.listener import Listener
 from serving.http.messages import Exchange
-from serving.http.relay import Relay
 from serving.http.routes import Routes
 from serving.interface import Code, StatusError
 from serving.models import Models
@@ -37,7 +37,6 @@ from serving.watch.watcher import Watcher
 from skylift.errors import MachineError, SkyliftError
 
 if TYPE_CHECKING:
-    from serving.grpc.front import Front
     from serving.guard.guard import Guard
     from serving.guard.tls import Tls
 
@@ -53,7 +52,12 @@ class Worker:
     """The loop's side: carries out orders in turn, loads beside them."""
 
     def __init__(
-        self, options: WorkerOptions, listening: socket.socket, loop: asyncio.AbstractEventLoop, number: int = 0
+        self,
+        options: WorkerOptions,
+        listening: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        grpc: socket.socket | None = None,
+        number: int = 0,
     ) -> None:
         self._options = options
         self._listening = listening
@@ -63,9 +67,7 @@ class Worker:
         self._tls = _tls(options)
         routes = Routes(self._models, options, loop, self._guard)
         self._listener = Listener(options.limits, routes.handle, loop, self._answered, self._tls)
-        self._grpc: Any = None
-        self._front: Front | None = None
-        self._starting_grpc = asyncio.Lock()
+        self._grpc = Entry(self._models, options, self._guard, self, self._tls, grpc)
         self._counts = Counts()
         self._watcher = Watcher(options.watch, gauges=self._gauges, worker=number)
         routes.desk.watcher = self._watcher
@@ -125,41 +127,8 @@ class Worker:
 
     async def _accept(self) -> None:
         self._listener.accept_from(self._listening)
-        if self._tls is None and self._listener.relay is None:
-            self._listener.relay = Relay(self._grpc_path(), asyncio.get_running_loop(), self._start_grpc)
-        if self._options.grpc_address or self._options.grpc_socket:
-            await self._start_grpc()
-
-    def _grpc_path(self) -> str:
-        return f"{self._options.run_folder}/{os.getpid()}.sock"
-
-    async def _start_grpc(self) -> None:
-        """Where gRPC has no port of its own, with the first client that speaks it: the library takes 15 MB."""
-        async with self._starting_grpc:
-            if self._grpc is not None:
-                return
-            from serving.grpc.front import Front
-            from serving.grpc.server import make_server
-
-            self._front = Front(self._guard, self, self._options.request_seconds)
-            server = make_server(
-                self._models,
-                self._front,
-                as_content=self._options.tensor_content,
-                max_message_bytes=self._options.limits.body_bytes,
-                options=self._options.grpc_arguments,
-            )
-            if self._options.grpc_socket:
-                server.add_insecure_port(f"unix:{self._options.grpc_socket}")
-            address = self._options.grpc_address
-            if address and self._tls is not None:
-                server.add_secure_port(address, self._tls.grpc_credentials())
-            elif address:
-                server.add_insecure_port(address)
-            if self._tls is None:
-                server.add_insecure_port(f"unix:{self._grpc_path()}")
-            await server.start()
-            self._grpc = server
+        self._listener.http2 = self._grpc.take
+        await self._grpc.open()
 
     async def _load(self, order: control.Load) -> None:
         began = time.monotonic()
@@ -198,13 +167,9 @@ class Worker:
     async def _drain(self, seconds: float) -> None:
         self._models.readiness = "draining"
         self._models.drained()
-        grpc = asyncio.ensure_future(self._grpc.stop(seconds)) if self._grpc is not None else None
-        if not await self._listener.drain(seconds):
+        ended = await asyncio.gather(self._listener.drain(seconds), self._grpc.drain(seconds))
+        if not all(ended):
             log.event("cut_off", after_seconds=seconds, pid=os.getpid())
-        if grpc is not None:
-            await grpc
-        if self._listener.relay is not None:
-            self._listener.relay.close()
         self._tell_traffic()
         await asyncio.to_thread(self._watcher.close)
         with contextlib.suppress(OSError):
@@ -241,8 +206,8 @@ class Worker:
                 )
                 for one in self._models.all_versions()
             ],
-            connections=self._listener.connections,
-            in_flight=self._listener.in_flight + (self._front.in_flight if self._front is not None else 0),
+            connections=self._listener.connections + self._grpc.connections,
+            in_flight=self._listener.in_flight + self._grpc.in_flight,
             is_ready=self._models.is_ready,
         )
 
@@ -301,7 +266,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    listening_fd, control_fd, parent, number, options_json = arguments
+    listening_fd, grpc_fd, control_fd, parent, number, options_json = arguments
     die_with_parent(int(parent))
     # A terminal's Ctrl-C and an init system's SIGTERM reach the whole group; the supervisor says what to do about them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -311,14 +276,21 @@ def main(arguments: Sequence[str]) -> int:
     log.use(options.log_format)
     use_service_credentials()
     listening = socket.socket(fileno=int(listening_fd))
+    grpc = socket.socket(fileno=int(grpc_fd)) if grpc_fd != "-" else None
     channel = socket.socket(fileno=int(control_fd))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(options, listening, channel, int(number)))
+        runner.run(_run(options, listening, channel, grpc, int(number)))
     return 1
 
 
-async def _run(options: WorkerOptions, listening: socket.socket, channel: socket.socket, number: int) -> None:
-    code = await Worker(options, listening, asyncio.get_running_loop(), number).run(channel)
+async def _run(
+    options: WorkerOptions,
+    listening: socket.socket,
+    channel: socket.socket,
+    grpc: socket.socket | None,
+    number: int,
+) -> None:
+    code = await Worker(options, listening, asyncio.get_running_loop(), grpc, number).run(channel)
     # Threads may be inside a load or a computation that nobody waits for any more: leave without them.
     sys.stderr.flush()
     os._exit(code)

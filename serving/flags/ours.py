@@ -14,6 +14,9 @@ from skylift.errors import InputError
 FILE_POLL_SECONDS = 1.0
 STORE_POLL_SECONDS = 5.0
 LOOPBACK = "127.0.0.1"
+STREAMS = "grpc.max_concurrent_streams"
+MESSAGE_BYTES = "grpc.max_receive_message_length"
+"""Of gRPC's own channel arguments, those that mean something here too."""
 
 
 def options_of(flags: TfsOptions, environment: Mapping[str, str]) -> Options:
@@ -25,6 +28,7 @@ def options_of(flags: TfsOptions, environment: Mapping[str, str]) -> Options:
     said = {name: value for name, value in environment.items() if name not in ("SKYLIFT_ENDPOINT", "SKYLIFT_PORT")}
     base = own.read([f"--host={flags.host}", f"--threads={flags.threads}", *own.given_by(said), *flags.own, "--port=0"])
     _check(flags, base)
+    known = {name: value for name, value in flags.grpc_arguments if name in (STREAMS, MESSAGE_BYTES)}
     poll = STORE_POLL_SECONDS if any("://" in one.base_path for one in flags.models) else FILE_POLL_SECONDS
     options = msgspec.structs.replace(
         base,
@@ -34,7 +38,8 @@ def options_of(flags: TfsOptions, environment: Mapping[str, str]) -> Options:
         grpc_host=base.host,
         grpc_port=flags.grpc_port,
         grpc_socket=flags.grpc_socket,
-        grpc_arguments=flags.grpc_arguments,
+        grpc_streams=int(known.get(STREAMS, 1024)),
+        grpc_message_bytes=int(known.get(MESSAGE_BYTES, 0)),
         request_seconds=flags.request_seconds,
         poll_seconds=flags.poll_seconds if flags.poll_seconds is not None else poll,
         models_poll_path=flags.models_file,
@@ -78,6 +83,9 @@ def _notes(flags: TfsOptions) -> Sequence[str]:
         notes.append("--tensorflow_inter_op_parallelism has no effect: operations of a request run one after the other")
     if flags.gpu_memory_fraction:
         notes.append("--per_process_gpu_memory_fraction has no effect: say --gpu-memory-mib, in MiB")
+    unknown = [name for name, _ in flags.grpc_arguments if name not in (STREAMS, MESSAGE_BYTES)]
+    if unknown:
+        notes.append(f"--grpc_channel_arguments: {', '.join(unknown)} have no effect: {STREAMS} and {MESSAGE_BYTES} do")
     if flags.logging:
         notes.append("logging_config has no effect: --sample-rate with --work stores requests")
     return notes

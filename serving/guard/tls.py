@@ -142,7 +142,7 @@ def of_files(cert: Path, key: Path | None = None, client_ca: Path | None = None,
 def server_context(
     cert: Path, key: Path | None = None, client_ca: Path | None = None, *, client_verify: bool = True
 ) -> ssl.SSLContext:
-    """As `of_files`, once: TLS 1.2 and 1.3, HTTP/1.1 by ALPN."""
+    """As `of_files`, once: TLS 1.2 and 1.3; by ALPN HTTP/1.1, and h2 for those that take nothing else."""
     return of_files(cert, key, client_ca, client_verify=client_verify).context
 
 
@@ -152,7 +152,8 @@ def context_of(identity: pem.Identity, client_ca: bytes | None, client_verify: b
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(["http/1.1"])
+    # Ours is the choice: whoever takes both, as browsers do, gets HTTP/1.1; clients of gRPC take h2 alone.
+    context.set_alpn_protocols(["http/1.1", "h2"])
     try:
         with _as_file(identity.chain + identity.key) as path:
             context.load_cert_chain(path)

@@ -26,6 +26,12 @@ class Head:
     headers: dict[bytes, bytes]
 
 
+def begins_http2(data: bytes) -> bool:
+    """Whether the first bytes of a connection are HTTP/2's preface, which may come in pieces: its method `PRI` is nobody else's
+    (RFC 9113, section 3.4)."""
+    return len(data) >= 3 and data[:4] == b"PRI "[: len(data[:4])]
+
+
 class Heads:
     """Those of one worker."""
 

@@ -16,7 +16,6 @@ from serving.options import Limits
 
 if TYPE_CHECKING:
     from serving.guard.tls import Tls
-    from serving.http.relay import Relay
 
 SWEEP_SECONDS = 0.5
 
@@ -48,8 +47,8 @@ class Listener:
         self._loop = loop
         self._tls = tls
         self.heads = Heads()
-        self.relay: Relay | None = None
-        """Takes connections that speak HTTP/2."""
+        self.http2: Callable[[asyncio.Transport, bytes], None] | None = None
+        """Takes connections that speak HTTP/2, with their first bytes."""
         self._socket: socket.socket | None = None
         self._is_accepting = False
         self._connections: set[Connection] = set()

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
-from serving.http.heads import Head
+from serving.http.heads import Head, begins_http2
 from serving.http.messages import Exchange, Request, Response, error, head, origin_form
-from serving.http.relay import begins_http2
 
 if TYPE_CHECKING:
     from serving.http.listener import Listener
@@ -198,7 +197,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_new:
             self._is_new = False
-            if self._listener.relay is not None and begins_http2(data):
+            if self._listener.http2 is not None and begins_http2(data):
                 self._leave(data)
                 return
         while data and not self._is_ending:
@@ -251,11 +250,11 @@ class Connection(asyncio.Protocol):
 
     def _leave(self, data: bytes) -> None:
         """It speaks HTTP/2: others look after it from now on."""
-        assert self._listener.relay is not None
+        assert self._listener.http2 is not None
         self._is_ending = True
         self.deadline = None
         self._listener.closed(self)
-        self._listener.relay.take(self._transport, data)
+        self._listener.http2(self._transport, data)
 
     def _feed(self, data: bytes) -> None:
         try:

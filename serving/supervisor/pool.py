@@ -111,6 +111,7 @@ class Pool:
         snapshot: is told what a worker, by its process id, has counted; an empty text when it has ended.
         asked: answers what a worker's client asks of the supervisor.
         standby: `auto` where a TensorFlow model is served.
+        grpc: another listening socket, for gRPC alone.
     """
 
     def __init__(
@@ -122,9 +123,11 @@ class Pool:
         asked: Callable[[control.Ask], Awaitable[control.Reply]] | None = None,
         snapshot: Callable[[int, str], None] = lambda _, __: None,
         standby: Standby = "auto",
+        grpc: socket.socket | None = None,
     ) -> None:
         self._count = count
         self._listening = listening
+        self._grpc = grpc
         self._options = msgspec.json.encode(options).decode()
         self._changed = changed
         self._asked = asked
@@ -312,10 +315,12 @@ class Pool:
 
     async def _start(self, slot: int) -> _Worker:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "serving.worker", str(self._listening.fileno()), str(theirs.fileno())]
+        grpc = str(self._grpc.fileno()) if self._grpc is not None else "-"
+        command = [sys.executable, "-P", "-m", "serving.worker", str(self._listening.fileno()), grpc]
+        given = [one.fileno() for one in (self._listening, self._grpc, theirs) if one is not None]
         process = subprocess.Popen(
-            [*command, str(os.getpid()), str(slot), self._options],
-            pass_fds=(self._listening.fileno(), theirs.fileno()),
+            [*command, str(theirs.fileno()), str(os.getpid()), str(slot), self._options],
+            pass_fds=given,
             stdin=subprocess.DEVNULL,
         )
         theirs.close()

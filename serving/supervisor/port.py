@@ -32,31 +32,6 @@ def open_port(host: str, port: int) -> socket.socket:
     return listening
 
 
-def reserve_port(host: str, port: int) -> socket.socket:
-    """A TCP socket that holds a port for workers that each listen there themselves (SO_REUSEPORT), but does not listen itself.
-
-    Raises:
-        MachineError, InputError: as `open_port`.
-    """
-    held = open_port(host, port)  # alone, so that a port which another program shares out is found to be taken
-    address, family = held.getsockname(), held.family
-    held.close()
-    reserved = socket.socket(family, socket.SOCK_STREAM)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        reserved.bind(address)
-    except OSError as error:
-        reserved.close()
-        raise _refused(host, address[1], error) from None
-    return reserved
-
-
-def address_of(listening: socket.socket) -> str:
-    """`host:port`, an IPv6 host in brackets."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _refused(host: str, port: int, error: OSError) -> MachineError | InputError:
     if error.errno == errno.EADDRINUSE:
         holder = _holder(port)

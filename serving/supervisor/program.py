@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from serving.supervisor.follower import Follower
 from serving.supervisor.library import Library
 from serving.supervisor.models_file import ModelsFile
 from serving.supervisor.pool import Pool
-from serving.supervisor.port import address_of, open_port, reserve_port
+from serving.supervisor.port import open_port
 from serving.supervisor.reporter import Reporter
 from serving.supervisor.summary import Summary
 from serving.watch.options import Redaction, SampleOptions, WatchOptions
@@ -103,8 +102,8 @@ def endpoint_of(url: str) -> tuple[str, str]:
 async def _serve(options: Options) -> int:
     _check(options)
     listening = open_port(options.host, options.port)
-    grpc = reserve_port(options.grpc_host or options.host, options.grpc_port) if options.grpc_port is not None else None
-    supervisor = Supervisor(options, listening, address_of(grpc) if grpc is not None else "")
+    grpc = open_port(options.grpc_host or options.host, options.grpc_port) if options.grpc_port is not None else None
+    supervisor = Supervisor(options, listening, grpc)
     log.event(
         "listening",
         host=options.host,
@@ -156,9 +155,9 @@ def default_cache(keep_url: str) -> Path:
 class Supervisor:
     """The parts of a replica, from its start to its end."""
 
-    def __init__(self, options: Options, listening: socket.socket, grpc_address: str = "") -> None:
+    def __init__(self, options: Options, listening: socket.socket, grpc: socket.socket | None = None) -> None:
         self._options = options
-        self._listening = listening
+        self._listening, self._grpc = listening, grpc
         port = listening.getsockname()[1]
         host = f"[{options.host}]" if ":" in options.host else options.host
         self._url = f"{'https' if options.tls_cert else 'http'}://{host}:{port}"
@@ -166,15 +165,15 @@ class Supervisor:
         self._started = now()
         self._is_draining = False
         keep_url, self.endpoint = endpoint_of(options.endpoint_url) if options.endpoint_url else ("", "")
-        self._run_folder = tempfile.TemporaryDirectory(prefix="skylift-", ignore_cleanup_errors=True)
         book = Book()
         self._pool = Pool(
             options.workers,
             listening,
-            _worker_options(options, self.endpoint, self._replica, grpc_address, self._run_folder.name),
+            _worker_options(options, self.endpoint, self._replica),
             self._changed,
             asked=lambda ask: self._answers.answer(ask),
             snapshot=book.write,
+            grpc=grpc,
         )
         self._follower: Follower | None = None
         self._library: Library | None = None
@@ -237,13 +236,14 @@ class Supervisor:
         log.event("draining", seconds=self._options.drain_seconds)
         self._is_draining = True
         self._listening.close()
+        if self._grpc is not None:
+            self._grpc.close()
         self._changed()
         await self._pool.drain(self._options.drain_seconds, hurry)
         self._summary.write()
         if self._reporter is not None and reporting is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reporter.end(reporting), REPORT_REMOVAL_SECONDS)
-        self._run_folder.cleanup()
         log.event("ended")
 
     async def _count(self) -> None:
@@ -341,7 +341,7 @@ def _watch_options(options: Options, endpoint: str, replica: str) -> WatchOption
     return watch
 
 
-def _worker_options(options: Options, endpoint: str, replica: str, grpc_address: str, run_folder: str) -> WorkerOptions:
+def _worker_options(options: Options, endpoint: str, replica: str) -> WorkerOptions:
     return WorkerOptions(
         endpoint=endpoint,
         threads=cpus.threads_per_worker(options.threads, options.workers),
@@ -371,7 +371,8 @@ def _worker_options(options: Options, endpoint: str, replica: str, grpc_address:
         cors=options.cors,
         ssl_config=str(options.ssl_config or ""),
         grpc_socket=options.grpc_socket,
-        grpc_arguments=options.grpc_arguments,
+        grpc_streams=options.grpc_streams,
+        grpc_message_bytes=options.grpc_message_bytes,
         workers=options.workers,
         access=options.access,
         tls_cert=str(options.tls_cert or ""),
@@ -380,7 +381,5 @@ def _worker_options(options: Options, endpoint: str, replica: str, grpc_address:
         tls_client_optional=options.tls_client_optional,
         watch=_watch_options(options, endpoint, replica),
         request_seconds=options.request_seconds,
-        run_folder=run_folder,
-        grpc_address=grpc_address,
         limits=Limits(body_bytes=options.max_body_mib * 1024 * 1024),
     )

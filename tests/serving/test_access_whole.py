@@ -133,6 +133,10 @@ class TestTls:
             lambda: _infer(None, server, {}, ssl=True, root_certificates=str(tmp_path / "ca.pem")) == [[2.0, 4.0, 6.0]],
             20,
         )
+        https = f"localhost:{server.port}"
+        client = triton.InferenceServerClient(https, ssl=True, root_certificates=str(tmp_path / "ca.pem"))
+        assert client.is_model_ready("scale")  # gRPC on HTTP's port
+        client.close()
         with pytest.raises(ssl.SSLError):
             self.ask(server, ssl.create_default_context())
         assert server.try_ask("GET", "/healthz") is None  # plain HTTP gets no answer, and no worker falls over it
