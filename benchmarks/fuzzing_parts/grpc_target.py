@@ -20,7 +20,7 @@ from benchmarks.fuzzing_parts.http_target import OPTIONS
 from benchmarks.fuzzing_parts.mutations import spoil
 from benchmarks.fuzzing_parts.served import Served
 from serving.grpc.front import Front
-from serving.grpc.server import make_server
+from serving.grpc.wire.service import Wire
 
 AT_ONCE = 32
 MOST_FAILURES = 20
@@ -72,9 +72,9 @@ class Grpc:
     async def _run(self, count: int, first: int, until: float) -> None:
         loop = asyncio.get_running_loop()
         served = Served(self._folder, OPTIONS, loop)
-        server = make_server(served.models, Front())
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
+        wire = Wire(served.models, Front(), loop=loop)
+        server = await loop.create_server(wire.connection, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
         raised = _Raised()
         logging.getLogger("serving.grpc").addHandler(raised)
         try:
@@ -82,7 +82,8 @@ class Grpc:
                 await self._all(channel, range(first, first + count), until, raised)
         finally:
             logging.getLogger("serving.grpc").removeHandler(raised)
-            await server.stop(0)
+            server.close()
+            await wire.drain(0)
             served.close()
         self.done.failures += served.errors
 

@@ -6,7 +6,6 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from serving.guard.principals import Principal
@@ -32,32 +31,6 @@ def of_tls(certificate: Mapping[str, Any] | None) -> Peer | None:
     subject = [f"CN={value}" for part in certificate.get("subject", ()) for name, value in part if name == "commonName"]
     others = [f"{_KINDS[kind]}:{name}" for kind, name in certificate.get("subjectAltName", ()) if kind in _KINDS]
     return Peer((*subject, *others))
-
-
-def of_grpc(auth_context: Mapping[str, Iterable[bytes]]) -> Peer | None:
-    """From a gRPC call's `context.auth_context()`."""
-    pem = next(iter(auth_context.get("x509_pem_cert", ())), None)
-    return None if pem is None else _of_pem(pem)
-
-
-@lru_cache(maxsize=1024)
-def _of_pem(pem: bytes) -> Peer:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    certificate = x509.load_pem_x509_certificate(pem)
-    names = [f"CN={one.value!s}" for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    kinds: dict[type, str] = {
-        x509.DNSName: "DNS",
-        x509.UniformResourceIdentifier: "URI",
-        x509.RFC822Name: "email",
-        x509.IPAddress: "IP",
-    }
-    try:
-        others = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return Peer(tuple(names))
-    return Peer((*names, *(f"{kinds[type(one)]}:{one.value}" for one in others if type(one) in kinds)))
 
 
 class Known:

@@ -9,7 +9,6 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from serving import log
 from serving.guard import pem
@@ -82,32 +81,6 @@ class Tls:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.to_thread(self.look)
-
-    def grpc_credentials(self) -> Any:
-        """`grpc.ServerCredentials` for `add_secure_port`: each handshake takes what is newest then.
-
-        Whether clients need a certificate is fixed here. gRPC for Python cannot ask for one and let clients be without: where HTTP
-        may (`client_verify="optional"`), gRPC does not ask.
-        """
-        import grpc  # type: ignore[import-untyped]
-
-        given = [self._material]
-
-        def configuration(material: Material) -> Any:
-            identity, ca, _ = material
-            return grpc.ssl_server_certificate_configuration([(identity.key, identity.chain)], root_certificates=ca)
-
-        def newest() -> Any:
-            """Called by gRPC in a thread of its own, for every handshake; None: nothing new."""
-            material = self._material
-            if material is given[0]:
-                return None
-            given[0] = material
-            return configuration(material)
-
-        return grpc.dynamic_ssl_server_credentials(
-            configuration(given[0]), newest, require_client_authentication=self.verifies_clients
-        )
 
     def _marks(self) -> tuple[tuple[int, ...], ...]:
         return tuple(map(_mark, self._paths))

@@ -1,4 +1,4 @@
-"""A server of gRPC for each test that asks, by the library and by our own HTTP/2."""
+"""A server of gRPC for each test that asks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving.grpc.line_models import Running, by_library, by_wire, running
+from tests.serving.grpc.line_models import Running, running
 
 
-@pytest.fixture(params=[by_library, by_wire])
-def server(request: pytest.FixtureRequest) -> Iterator[Running]:
-    with running(request.param) as run:
+@pytest.fixture
+def server() -> Iterator[Running]:
+    with running() as run:
         yield run

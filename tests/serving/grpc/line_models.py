@@ -15,7 +15,6 @@ import pytest
 from serving.backends.base import Array
 from serving.grpc.protos import inference_pb2 as v2
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
-from serving.grpc.server import make_server
 from serving.grpc.wire.service import Wire
 from serving.interface import (
     CLASSIFY,
@@ -204,15 +203,8 @@ class Running:
         assert done.wait(10)
 
 
-async def by_library(models: InMemory, **options: Any) -> tuple[int, Callable[[], Any]]:
+async def _by_wire(models: InMemory, **options: Any) -> tuple[int, Callable[[], Any]]:
     """Its port, and what stops it."""
-    server = make_server(models, **options)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return port, lambda: server.stop(0)
-
-
-async def by_wire(models: InMemory, **options: Any) -> tuple[int, Callable[[], Any]]:
     loop = asyncio.get_running_loop()
     if "max_message_bytes" in options:
         options["most_message"] = options.pop("max_message_bytes")
@@ -227,13 +219,13 @@ async def by_wire(models: InMemory, **options: Any) -> tuple[int, Callable[[], A
 
 
 @contextmanager
-def running(by: Any = by_library, **options: Any) -> Iterator[Running]:
+def running(**options: Any) -> Iterator[Running]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     models = InMemory()
-    port, stop = asyncio.run_coroutine_threadsafe(by(models, **options), loop).result(10)
+    port, stop = asyncio.run_coroutine_threadsafe(_by_wire(models, **options), loop).result(10)
     run = Running(loop, models, port)
     try:
         yield run

@@ -12,7 +12,7 @@ import pytest
 from serving.grpc.protos import tensorflow_pb2 as tf
 from serving.grpc.protos import tensorflow_serving_pb2 as tfs
 from serving.interface import CLASSIFY, REGRESS, Code, StatusError
-from tests.serving.grpc.line_models import Running, by_library, by_wire, predict_request, refused, running
+from tests.serving.grpc.line_models import Running, predict_request, refused, running
 
 INFERENCE = "/inference.GRPCInferenceService/"
 PREDICTION = "/tensorflow.serving.PredictionService/"
@@ -31,9 +31,8 @@ def test_predict_answers_with_typed_fields_and_says_which_version(server: Runnin
     assert (spec.name, spec.version.value, spec.signature_name) == ("line", 2, "serving_default")
 
 
-@pytest.mark.parametrize("by", [by_library, by_wire])
-def test_predict_answers_with_tensor_content_where_asked(by: Any) -> None:
-    with running(by, as_content=True) as server:
+def test_predict_answers_with_tensor_content_where_asked() -> None:
+    with running(as_content=True) as server:
         output = server.predict(predict_request(x=[[1, 2]])).outputs["y"]
     assert np.frombuffer(output.tensor_content, np.float32).tolist() == [3, 5] and not output.float_val
 
@@ -181,9 +180,8 @@ def test_the_deadline_reaches_the_model_and_a_client_that_left_gives_the_work_up
     assert line.was_cancelled.wait(10)
 
 
-@pytest.mark.parametrize("by", [by_library, by_wire])
-def test_a_message_over_the_limit_is_refused(by: Any) -> None:
-    with running(by, max_message_bytes=1000) as server:
+def test_a_message_over_the_limit_is_refused() -> None:
+    with running(max_message_bytes=1000) as server:
         assert refused(lambda: server.predict(predict_request(x=np.zeros((500, 2)))))[0] == "RESOURCE_EXHAUSTED"
         assert server.predict(predict_request(x=np.zeros((10, 2)))).outputs["y"].float_val[0] == 1
 

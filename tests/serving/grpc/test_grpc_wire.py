@@ -125,9 +125,9 @@ from tensorflow_serving.apis import (
     classification_pb2, get_model_metadata_pb2, get_model_status_pb2, model_service_pb2_grpc, predict_pb2,
     prediction_service_pb2_grpc,
 )
-from tests.serving.grpc.line_models import by_library, by_wire, running
+from tests.serving.grpc.line_models import running
 
-with running(BY) as server:
+with running() as server:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(server.channel)
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "line"
@@ -156,9 +156,9 @@ print("served")
 TRITON_CLIENT = """
 import numpy as np
 import tritonclient.grpc as triton
-from tests.serving.grpc.line_models import by_library, by_wire, running
+from tests.serving.grpc.line_models import running
 
-with running(BY) as server:
+with running() as server:
     client = triton.InferenceServerClient(f"127.0.0.1:{server.port}")
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("line")
     given = triton.InferInput("x", [1, 2], "FP32")
@@ -181,16 +181,14 @@ print("served")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", ["by_library", "by_wire"])
-def test_tensorflow_servings_own_client_is_served(by: str) -> None:
+def test_tensorflow_servings_own_client_is_served() -> None:
     pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api is not installed")
-    assert "served" in run(SERVING_CLIENT.replace("BY)", f"{by})"))
+    assert "served" in run(SERVING_CLIENT)
 
 
-@pytest.mark.parametrize("by", ["by_library", "by_wire"])
-def test_tritons_own_client_is_served(by: str) -> None:
+def test_tritons_own_client_is_served() -> None:
     needs_triton()
-    assert "served" in run(TRITON_CLIENT.replace("BY)", f"{by})"))
+    assert "served" in run(TRITON_CLIENT)
 
 
 @pytest.mark.slow

@@ -9,12 +9,11 @@ import socket
 import ssl
 from datetime import timedelta
 
-import grpc
 import pytest
 from cryptography import x509
 
 from serving.guard import ssl_config, tls
-from serving.guard.certificates import Peer, of_grpc, of_tls
+from serving.guard.certificates import Peer, of_tls
 from serving.guard.refusals import AccessError
 from skylift.artifacts.access import CertificateEntry
 from skylift.errors import InputError
@@ -285,45 +284,6 @@ def test_a_file_that_is_no_ssl_config_is_told(tmp_path, text, said):
     assert said in caught.value.message and "SECRET" not in str(caught.value.to_dict())
     with pytest.raises(InputError, match="client_verify"):
         ssl_config.read(config(path, ca=None))
-
-
-def test_grpc_takes_the_newest_certificate_and_tells_who_the_client_is(tmp_path):
-    async def run():
-        (tmp_path / "ca.pem").write_bytes(AUTHORITY.pem)
-        first, second = AUTHORITY.server(kind="rsa"), AUTHORITY.server()
-        settings = tls.of_files(*first.write(tmp_path, "server"), tmp_path / "ca.pem")
-        server = grpc.aio.server()
-        peers = []
-
-        async def answer(request, context):
-            peers.append(of_grpc(context.auth_context()))
-            return b""
-
-        handlers = {"Who": grpc.unary_unary_rpc_method_handler(answer)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", handlers),))
-        port = server.add_secure_port("127.0.0.1:0", settings.grpc_credentials())
-        await server.start()
-
-        async def call(signed, trusts=AUTHORITY.pem):
-            identity = (signed.key, signed.cert) if signed else (None, None)
-            credentials = grpc.ssl_channel_credentials(trusts, *identity)
-            async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
-                await channel.unary_unary("/test.Test/Who")(b"", timeout=10)
-
-        await call(CLIENT)
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call(None)
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call(CLIENT, second.cert)
-        second.write(tmp_path, "server")
-        assert settings.look()
-        await call(CLIENT, second.cert)  # trusts this one certificate only
-        await server.stop(None)
-        return peers
-
-    found = asyncio.run(run())
-    assert len(found) == 2 and found[0] == found[1]
-    assert found[0].names[:2] == ("CN=shop", "DNS:shop.example.org")
 
 
 PEER = Peer(("CN=shop", "DNS:shop.example.org", "URI:spiffe://example.org/ns/web/sa/shop"))
