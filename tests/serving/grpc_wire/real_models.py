@@ -150,7 +150,7 @@ def served(
         run.channel.close()
         loop.call_soon_threadsafe(server.close)
         run.do(wire.drain(0))
-        loaded.close()
+        loop.call_soon_threadsafe(loaded.close)  # where all else of it happens
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         for batcher in loaded.batchers:

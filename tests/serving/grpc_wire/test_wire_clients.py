@@ -103,7 +103,7 @@ async def _listen(server: Served, context: ssl.SSLContext | None) -> tuple[int, 
     loop = asyncio.get_running_loop()
     listening = socket.create_server(("127.0.0.1", 0))
     listener = Listener(Limits(), handle, loop, tls=Tls() if context is not None else None)  # type: ignore[arg-type]
-    listener.relay = server.wire  # type: ignore[assignment]
+    listener.http2 = server.wire.take
     listener.accept_from(listening)
     return listening.getsockname()[1], listener
 
