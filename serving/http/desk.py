@@ -12,6 +12,7 @@ from serving.answering import failure
 from serving.backends.base import Array, RunError
 from serving.batching.batcher import Outcome, ShedError
 from serving.calls import Api, Call, Way
+from serving.http.holding import Holding
 from serving.http.json_in import BadRequestError
 from serving.http.messages import Exchange, Response, error
 from serving.http.status import refusal
@@ -28,6 +29,7 @@ QUICK_BYTES = 256 * 1024
 Finish = Callable[[Mapping[str, Array]], Response]
 Problem = StatusError | BadRequestError
 T = TypeVar("T")
+_OVERLOAD = frozenset({"overload", "queue_full", "queue_seconds"})
 
 
 class Desk:
@@ -42,6 +44,7 @@ class Desk:
         self._loop = loop
         self.watcher: Watcher | None = None
         self._seconds = seconds
+        self._holding = Holding(loop)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 
     def begin(self, exchange: Exchange, way: Way, api: Api) -> Call:
@@ -183,7 +186,10 @@ class Desk:
         if isinstance(problem, StatusError):
             if problem.retry_after is not None and problem.reason and self.watcher is not None:
                 self.watcher.shed(problem.reason)
-            exchange.respond(refusal(problem, headers))
+            if problem.reason in _OVERLOAD:
+                self._holding.tell(exchange, refusal(problem, headers))
+            else:
+                exchange.respond(refusal(problem, headers))
             return
         extra = headers if problem.is_found else b""
         if isinstance(problem, MediaError):
