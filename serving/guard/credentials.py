@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from serving.guard.refusals import bad_credentials
 
@@ -43,12 +43,3 @@ def bearer(value: bytes) -> bytes:
     if found is None:
         raise bad_credentials("the header Authorization is not of the form `Bearer TOKEN`")
     return found[1]
-
-
-def of_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> dict[bytes, bytes]:
-    """The two headers as a gRPC call's metadata holds them (`context.invocation_metadata()`)."""
-    return {
-        name.encode(): value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-        for name, value in metadata
-        if name in ("authorization", "x-api-key")
-    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from serving.interface import Code, StatusError
 
 REALM = b'Bearer realm="skylift"'
@@ -24,17 +22,6 @@ class AccessError(StatusError):
         super().__init__(code, message, retry_after=retry_after)
         self.reason = reason
         self.challenge = challenge
-
-
-def header_lines(error: StatusError) -> bytes:
-    """Header lines of an HTTP answer, each ended by CRLF: WWW-Authenticate and Retry-After (whole seconds, at least 1)."""
-    lines = b""
-    challenge: bytes = getattr(error, "challenge", b"")
-    if challenge:
-        lines += b"WWW-Authenticate: %b\r\n" % challenge
-    if error.retry_after is not None:
-        lines += b"Retry-After: %d\r\n" % max(1, math.ceil(error.retry_after))
-    return lines
 
 
 def no_credentials() -> AccessError:

@@ -50,11 +50,6 @@ class Tls:
     def identity(self) -> pem.Identity:
         return self._material[0]
 
-    @property
-    def verifies_clients(self) -> bool:
-        """Whether a connection without a client certificate is refused."""
-        return self._material[2]
-
     def look(self) -> bool:
         """Read the files again if they changed; whether new connections get something new. Damaged ones change nothing and are logged."""
         marks = self._marks()
@@ -110,13 +105,6 @@ def of_files(cert: Path, key: Path | None = None, client_ca: Path | None = None,
         return found, ca, ca is not None and client_verify
 
     return Tls(load, [path for path in (cert, key, client_ca) if path is not None])
-
-
-def server_context(
-    cert: Path, key: Path | None = None, client_ca: Path | None = None, *, client_verify: bool = True
-) -> ssl.SSLContext:
-    """As `of_files`, once: TLS 1.2 and 1.3; by ALPN HTTP/1.1, and h2 for those that take nothing else."""
-    return of_files(cert, key, client_ca, client_verify=client_verify).context
 
 
 def context_of(identity: pem.Identity, client_ca: bytes | None, client_verify: bool) -> ssl.SSLContext:

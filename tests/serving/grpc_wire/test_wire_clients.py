@@ -66,7 +66,7 @@ def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
 def context_of(folder: Path, authority: Authority, *, client: bool = True) -> ssl.SSLContext:
     cert, key = authority.server().write(folder, "server")
     (folder / "ca.pem").write_bytes(authority.pem)
-    made = tls.server_context(cert, key, folder / "ca.pem" if client else None)
+    made = tls.of_files(cert, key, folder / "ca.pem" if client else None).context
     made.set_alpn_protocols(["http/1.1", "h2"])  # whoever takes both gets HTTP/1.1; clients of gRPC take h2 alone
     return made
 

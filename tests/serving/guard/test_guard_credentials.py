@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serving.guard.credentials import MOST_BYTES, bearer, credential, of_metadata
+from serving.guard.credentials import MOST_BYTES, bearer, credential
 from serving.guard.refusals import AccessError
 
 TOKEN = st.from_regex(rb"[A-Za-z0-9\-._~+/]{1,64}={0,2}", fullmatch=True)
@@ -54,10 +54,3 @@ def test_the_longest_token_does_not_take_long():
     with pytest.raises(AccessError):
         bearer(b"Bearer " + b"=" * (MOST_BYTES - 8) + b"!")
     assert credential({}) is None
-
-
-@pytest.mark.parametrize("value", ["Bearer abc", b"Bearer abc"])
-def test_metadata_of_grpc_is_read_like_headers(value):
-    found = of_metadata([("user-agent", "grpc"), ("authorization", value), ("x-trace-bin", b"\x00")])
-    assert credential(found) == b"abc"
-    assert credential(of_metadata([("x-api-key", "abc")])) == b"abc"

@@ -12,8 +12,9 @@ import pytest
 
 from serving.guard import guard as guard_module
 from serving.guard.guard import open_guard
-from serving.guard.refusals import AccessError, header_lines
+from serving.guard.refusals import AccessError
 from serving.guard.sources import FileSource, check
+from serving.http.status import refusal
 from serving.interface import Code
 from skylift.errors import InputError
 
@@ -45,13 +46,13 @@ def test_what_is_nearly_a_key_is_no_key(desk, change):
     token = desk.add()
     error = refused(desk, desk.guard(), change(token))
     assert error.code is Code.UNAUTHENTICATED
-    assert header_lines(error) == b'WWW-Authenticate: Bearer realm="skylift", error="invalid_token"\r\n'
+    assert refusal(error).extra == b'WWW-Authenticate: Bearer realm="skylift", error="invalid_token"\r\n'
 
 
 def test_who_sends_nothing_is_told_how(desk):
     error = refused(desk, desk.guard(), None)
     assert error.code is Code.UNAUTHENTICATED and "X-API-Key" in error.message
-    assert header_lines(error) == b'WWW-Authenticate: Bearer realm="skylift"\r\n'
+    assert refusal(error).extra == b'WWW-Authenticate: Bearer realm="skylift"\r\n'
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_key_may_what_its_entry_says(desk, verbs, models, verb, model, may):
         else:
             error = refused(desk, guard, token, model, verb)
             assert error.code is Code.PERMISSION_DENIED
-            assert b"insufficient_scope" in header_lines(error)
+            assert b"insufficient_scope" in refusal(error).extra
 
 
 def test_a_key_ends_when_its_entry_says(desk):
@@ -106,7 +107,7 @@ def test_more_than_the_rate_is_told_when_to_come_back(desk):
     error = refused(desk, guard, token)
     assert error.code is Code.RESOURCE_EXHAUSTED
     assert error.retry_after == pytest.approx(0.5)
-    assert header_lines(error) == b"Retry-After: 1\r\n"
+    assert refusal(error).extra == b"Retry-After: 1\r\n"
     desk.clock.ticks += error.retry_after
     desk.ask(guard, token)
     refused(desk, guard, token)
@@ -252,7 +253,7 @@ def test_no_token_is_in_a_log_an_error_the_document_or_what_is_told_of_a_princip
     texts = [repr(desk.ask(guard, token, "mine")), repr(guard), desk.path.read_text()]
     for sent, model in ((token, "mine"), (token, "other"), (token[:-1], "mine"), (f"{token} {token}", "mine")):
         error = refused(desk, guard, sent, model)
-        texts += [str(error), error.message, repr(error), header_lines(error).decode()]
+        texts += [str(error), error.message, repr(error), refusal(error).extra.decode()]
     desk.path.write_text(json.dumps({"schema": 1, "salt": "0" * 32, "keys": [{"token": token, "sha256": token}]}))
     asyncio.run(guard.look())
     with pytest.raises(InputError) as caught:

@@ -123,7 +123,7 @@ def test_one_file_may_hold_chain_and_key_in_any_order(tmp_path):
 
 
 def test_tls_1_2_is_offered_with_forward_secrecy_alone_and_1_1_is_not(tmp_path):
-    context = tls.server_context(*AUTHORITY.server().write(tmp_path, "server"))
+    context = tls.of_files(*AUTHORITY.server().write(tmp_path, "server")).context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     ciphers = [one for one in context.get_ciphers() if one["protocol"] == "TLSv1.2"]
     assert ciphers and all(one["aead"] and "ECDHE" in one["name"] for one in ciphers)
@@ -261,9 +261,9 @@ def config(path, *, verify=True, ca=AUTHORITY.pem, signed=MADE):
 
 def test_tensorflow_servings_file_is_read(tmp_path):
     settings = ssl_config.read(config(tmp_path / "ssl.txt"))
-    assert settings.verifies_clients
+    assert settings.context.verify_mode is ssl.CERT_REQUIRED
     assert connect_once(settings, client(tmp_path, CLIENT)).serial == MADE.serial
-    assert not ssl_config.read(config(tmp_path / "ssl.txt", verify=False)).verifies_clients
+    assert ssl_config.read(config(tmp_path / "ssl.txt", verify=False)).context.verify_mode is ssl.CERT_OPTIONAL
 
 
 @pytest.mark.parametrize(
