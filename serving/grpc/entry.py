@@ -6,11 +6,12 @@ What carries it is loaded with the first connection that speaks it, unless it ha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from serving.http.listener import Listener
+from serving.http.messages import Exchange, error
 from serving.options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Entry:
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._unix: asyncio.Server | None = None
-        self._is_accepting = False
+        self._port: Listener | None = None
 
     @property
     def connections(self) -> int:
@@ -56,10 +57,11 @@ class Entry:
 
     async def open(self) -> None:
         """Take connections where gRPC has a place of its own."""
-        if self._listening is not None:
+        if self._listening is not None and self._port is None:
             await self._made()
-            self._listening.setblocking(False)
-            self._resume()
+            self._port = Listener(self._options.limits, _refuse_http, self._loop, tls=self._tls)
+            self._port.http2 = self.take
+            self._port.accept_from(self._listening)
         if self._options.grpc_socket and self._unix is None:
             wire = await self._made()
             self._unix = await self._loop.create_unix_server(wire.connection, self._options.grpc_socket)
@@ -81,17 +83,16 @@ class Entry:
 
     async def drain(self, seconds: float) -> bool:
         """End every connection after the calls that are under way; whether all ended by themselves."""
-        if self._listening is not None:
-            while self._accept():
-                pass
-            self._pause()
-            self._listening.close()
-            self._listening = None
+        if self._port is not None:
+            self._port.stop_accepting()
         if self._unix is not None:
             self._unix.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
-        return await self._wire.drain(seconds) if self._wire is not None else True
+        ends = [self._wire.drain(seconds)] if self._wire is not None else []
+        if self._port is not None:
+            ends.append(self._port.drain(seconds))
+        return all(await asyncio.gather(*ends))
 
     async def _made(self) -> Wire:
         async with self._making:
@@ -112,54 +113,14 @@ class Entry:
                 )
         return self._wire
 
-    # the port
-
-    def _resume(self) -> None:
-        if self._listening is not None and not self._is_accepting:
-            self._is_accepting = True
-            self._loop.add_reader(self._listening.fileno(), self._accept)
-
-    def _pause(self) -> None:
-        if self._listening is not None and self._is_accepting:
-            self._is_accepting = False
-            self._loop.remove_reader(self._listening.fileno())
-
-    def _accept(self) -> bool:
-        assert self._listening is not None
-        try:
-            client, _ = self._listening.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False
-        except OSError:
-            # Out of file descriptors or memory: leave the newcomer in the backlog and look again later.
-            self._pause()
-            self._loop.call_later(0.5, self._resume)
-            return False
-        client.setblocking(False)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._later(self._connect(client))
-        return True
-
-    async def _connect(self, client: socket.socket) -> None:
-        assert self._wire is not None
-        try:
-            if self._tls is None:
-                await self._loop.connect_accepted_socket(self._wire.connection, client)
-                return
-            await self._loop.connect_accepted_socket(
-                self._wire.connection,
-                client,
-                ssl=self._tls.context,
-                ssl_handshake_timeout=self._options.limits.header_seconds,
-            )
-        except OSError:
-            with contextlib.suppress(OSError):
-                client.close()
-
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _refuse_http(exchange: Exchange) -> None:
+    exchange.respond(error(400, "this port speaks gRPC, which is HTTP/2", closes=True))
 
 
 def _load() -> None:

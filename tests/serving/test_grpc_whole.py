@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
@@ -106,3 +107,14 @@ def test_a_killed_worker_is_followed_by_one_that_answers_grpc(bench: Bench) -> N
     wait_for(answered, 20)
     assert time.monotonic() - began < 20
     client.close()
+
+
+def test_the_port_of_grpc_tells_http_that_it_is_none(bench: Bench) -> None:
+    bench.deploy(bench.publish_scale(2))
+    server = bench.start("--grpc-port", "0")
+    server.wait_ready()
+    connection = http.client.HTTPConnection(_address(server), timeout=10)
+    connection.request("GET", "/v1/models/scale")
+    answer = connection.getresponse()
+    assert (answer.status, b"this port speaks gRPC" in answer.read()) == (400, True)
+    connection.close()
